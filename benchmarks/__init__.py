@@ -1,0 +1,1 @@
+"""What supercompat adds to a run, measured. `python -m benchmarks --help`; docs/performance.md says how to read it."""

@@ -1,0 +1,1 @@
+"""Programs that get their first `assistants.create` answered, say so, and end."""

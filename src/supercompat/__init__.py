@@ -1,0 +1,50 @@
+"""Supercompat: code written for the Assistants API, on any model provider, with the data in your own database.
+
+Names are loaded when they are first used, so that the import costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from supercompat.client_adapters.groq import GroqClientAdapter
+    from supercompat.client_adapters.openai import OpenAIClientAdapter
+    from supercompat.options import Options
+    from supercompat.run_adapters.completions import CompletionsRunAdapter
+    from supercompat.storage_adapters.memory import MemoryStorageAdapter
+    from supercompat.storage_adapters.sql import SQLAlchemyStorageAdapter
+    from supercompat.transport.sdk import async_supercompat, supercompat
+
+__all__ = [
+    "CompletionsRunAdapter",
+    "GroqClientAdapter",
+    "MemoryStorageAdapter",
+    "OpenAIClientAdapter",
+    "Options",
+    "SQLAlchemyStorageAdapter",
+    "async_supercompat",
+    "supercompat",
+]
+
+_HOMES = {
+    "CompletionsRunAdapter": "run_adapters.completions",
+    "GroqClientAdapter": "client_adapters.groq",
+    "MemoryStorageAdapter": "storage_adapters.memory",
+    "OpenAIClientAdapter": "client_adapters.openai",
+    "Options": "options",
+    "SQLAlchemyStorageAdapter": "storage_adapters.sql",
+    "async_supercompat": "transport.sdk",
+    "supercompat": "transport.sdk",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

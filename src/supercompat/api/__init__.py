@@ -1,0 +1,1 @@
+"""The HTTP-shaped application, without an HTTP library."""

@@ -1,0 +1,59 @@
+"""The API as one function from a request to a response. Doors open on it; it knows none of them."""
+
+import logging
+import time
+from uuid import uuid4
+
+from supercompat.api.codec import JSON, decode, encode, encode_json
+from supercompat.api.exchange import Frames, Request, Response
+from supercompat.api.router import Router
+from supercompat.api.routes import ROUTES, Call, Services
+from supercompat.errors import RequestError, StorageError, SupercompatError, internal_error
+from supercompat.services.runs import wait_for_poll
+
+logger = logging.getLogger(__name__)
+
+
+class Application:
+    """Answers requests. Whatever goes wrong becomes an error body: `handle` raises nothing but cancellation."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._router = Router(ROUTES)
+
+    async def handle(self, request: Request) -> Response:
+        started = time.perf_counter()
+        request_id = f"req_{uuid4().hex}"
+        headers = {"x-request-id": request_id, "openai-version": "2020-10-01"}
+        try:
+            headers["content-type"], body = await self._answer(request, headers)
+            response = Response(200, headers, body)
+        except RequestError as error:
+            response = refusal(error, headers)
+        except StorageError as error:
+            logger.exception("%s %s failed (%s)", request.method, request.path, request_id)
+            response = unavailable(error, headers)
+        except Exception:
+            logger.exception("%s %s failed (%s)", request.method, request.path, request_id)
+            response = refusal(internal_error(request_id), headers)
+        headers["openai-processing-ms"] = str(round((time.perf_counter() - started) * 1000))
+        return response
+
+    async def _answer(self, request: Request, headers: dict[str, str]) -> tuple[str, bytes | Frames]:
+        route, ids = self._router.match(request.method, request.path)
+        body, query = decode(route, request)
+        polled = request.headers.get("x-stainless-poll-helper") == "true"
+        wait = wait_for_poll(request.read_timeout) if polled else 0.0
+        return encode(await route.handler(self._services, Call(ids, body, query, wait, headers)))
+
+
+def refusal(error: RequestError, headers: dict[str, str] | None = None) -> Response:
+    """An error body. Nothing here gets better by asking again: a provider's SDK has done its retries."""
+    headers = {} if headers is None else headers
+    headers |= {"content-type": JSON, "x-should-retry": "false"}
+    return Response(error.status, headers, encode_json(error.body()))
+
+
+def unavailable(error: SupercompatError, headers: dict[str, str] | None = None) -> Response:
+    """What a caller reads when we can't work at all: our own words say what to do."""
+    return refusal(RequestError(str(error), status=500, type="server_error"), headers)

@@ -1,0 +1,36 @@
+"""A request and its response, as far as any door knows them."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+Frames: TypeAlias = AsyncGenerator[bytes, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a door was asked.
+
+    Args:
+        method: in capitals.
+        path: decoded, with whatever stands before `/v1`.
+        query: pairs in their order, decoded.
+        headers: names in lower case.
+        read_timeout: seconds that the caller waits for the next byte; None if for ever.
+    """
+
+    method: str
+    path: str
+    query: Sequence[tuple[str, str]] = ()
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    body: bytes = b""
+    read_timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a door answers: a whole body, or frames as they come. Frames have to be read or closed."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes | Frames

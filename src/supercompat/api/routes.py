@@ -1,0 +1,147 @@
+"""Every operation that is served: the only table of them."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from pydantic import BaseModel
+
+from supercompat.services.assistants import Assistants
+from supercompat.services.chat import Chat
+from supercompat.services.messages import Messages
+from supercompat.services.runs import Runs, is_resting
+from supercompat.services.steps import Steps
+from supercompat.services.threads import Threads
+from supercompat.storage_adapters.protocol import Page
+from supercompat.wire import requests as wire
+from supercompat.wire.objects import Run, WireObject
+
+#: What an operation gives back; `codec.encode` knows each kind.
+Answer: TypeAlias = WireObject | Page[Any] | Mapping[str, Any] | AsyncGenerator[bytes, None]
+
+#: Milliseconds after which the SDK's poll helper asks again (C-176).
+POLL_AFTER = "250"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    assistants: Assistants
+    threads: Threads
+    messages: Messages
+    runs: Runs
+    steps: Steps
+    chat: Chat
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A validated request.
+
+    Args:
+        ids: what the path holds, in its order.
+        body, query: of the types that the route names; None where it names none.
+        poll_wait: seconds for which a polled retrieve may wait; 0 for any other request.
+        headers: added to the response.
+    """
+
+    ids: tuple[str, ...]
+    body: Any
+    query: Any
+    poll_wait: float
+    headers: dict[str, str]
+
+
+Handler: TypeAlias = Callable[[Services, Call], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation.
+
+    Args:
+        path: below `/v1`; `{}` stands for an id, a last `{*}` also for slashes.
+        body: type of the request's body; `dict` for one that is passed on as it is.
+        query: type of its query.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    body: type[BaseModel] | type[dict[str, Any]] | None = None
+    query: type[BaseModel] | None = None
+
+
+async def _retrieve_run(services: Services, call: Call) -> Run:
+    run = await services.runs.retrieve(call.ids[0], call.ids[1], wait=call.poll_wait)
+    if not is_resting(run):
+        call.headers["openai-poll-after-ms"] = POLL_AFTER
+    return run
+
+
+async def _list_models(services: Services, _: Call) -> Mapping[str, Any]:
+    return {"object": "list", "data": await services.chat.models()}
+
+
+ROUTES = (
+    Route("POST", "/assistants", lambda s, c: s.assistants.create(c.body), wire.AssistantCreate),
+    Route("GET", "/assistants", lambda s, c: s.assistants.list(c.query), query=wire.ListQuery),
+    Route("GET", "/assistants/{}", lambda s, c: s.assistants.retrieve(c.ids[0])),
+    Route("POST", "/assistants/{}", lambda s, c: s.assistants.modify(c.ids[0], c.body), wire.AssistantModify),
+    Route("DELETE", "/assistants/{}", lambda s, c: s.assistants.delete(c.ids[0])),
+    Route("POST", "/threads", lambda s, c: s.threads.create(c.body), wire.ThreadCreate),
+    Route("POST", "/threads/runs", lambda s, c: s.runs.create_thread_and_run(c.body), wire.ThreadRunCreate),
+    Route("GET", "/threads/{}", lambda s, c: s.threads.retrieve(c.ids[0])),
+    Route("POST", "/threads/{}", lambda s, c: s.threads.modify(c.ids[0], c.body), wire.ThreadModify),
+    Route("DELETE", "/threads/{}", lambda s, c: s.threads.delete(c.ids[0])),
+    Route(
+        "POST", "/threads/{}/messages", lambda s, c: s.messages.create(c.ids[0], c.body), wire.MessageCreate
+    ),
+    Route(
+        "GET",
+        "/threads/{}/messages",
+        lambda s, c: s.messages.list(c.ids[0], c.query),
+        query=wire.MessageListQuery,
+    ),
+    Route("GET", "/threads/{}/messages/{}", lambda s, c: s.messages.retrieve(c.ids[0], c.ids[1])),
+    Route(
+        "POST",
+        "/threads/{}/messages/{}",
+        lambda s, c: s.messages.modify(c.ids[0], c.ids[1], c.body),
+        wire.MessageModify,
+    ),
+    Route("DELETE", "/threads/{}/messages/{}", lambda s, c: s.messages.delete(c.ids[0], c.ids[1])),
+    Route(
+        "POST",
+        "/threads/{}/runs",
+        lambda s, c: s.runs.create(c.ids[0], c.body),
+        wire.RunCreate,
+        wire.IncludeQuery,
+    ),
+    Route("GET", "/threads/{}/runs", lambda s, c: s.runs.list(c.ids[0], c.query), query=wire.ListQuery),
+    Route("GET", "/threads/{}/runs/{}", _retrieve_run),
+    Route(
+        "POST", "/threads/{}/runs/{}", lambda s, c: s.runs.modify(c.ids[0], c.ids[1], c.body), wire.RunModify
+    ),
+    Route("POST", "/threads/{}/runs/{}/cancel", lambda s, c: s.runs.cancel(c.ids[0], c.ids[1])),
+    Route(
+        "POST",
+        "/threads/{}/runs/{}/submit_tool_outputs",
+        lambda s, c: s.runs.submit_tool_outputs(c.ids[0], c.ids[1], c.body),
+        wire.SubmitToolOutputs,
+    ),
+    Route(
+        "GET",
+        "/threads/{}/runs/{}/steps",
+        lambda s, c: s.steps.list(c.ids[0], c.ids[1], c.query),
+        query=wire.StepListQuery,
+    ),
+    Route(
+        "GET",
+        "/threads/{}/runs/{}/steps/{}",
+        lambda s, c: s.steps.retrieve(c.ids[0], c.ids[1], c.ids[2]),
+        query=wire.IncludeQuery,
+    ),
+    Route("POST", "/chat/completions", lambda s, c: s.chat.complete(c.body), dict[str, Any]),
+    Route("GET", "/models", _list_models),
+    Route("GET", "/models/{*}", lambda s, c: s.chat.model(c.ids[0])),
+)

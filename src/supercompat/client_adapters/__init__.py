@@ -1,0 +1,1 @@
+"""Who answers: one module or folder for each provider."""

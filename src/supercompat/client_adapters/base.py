@@ -1,0 +1,73 @@
+"""What the rest of supercompat asks of a client adapter."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from supercompat.client_adapters.threads import ProviderThreads
+from supercompat.model.events import ModelEvent
+from supercompat.model.request import ModelRequest
+
+
+@dataclass(frozen=True, slots=True)
+class ChatAnswer:
+    """The answer to a `chat.completions` request that is passed through.
+
+    Args:
+        body: the `chat.completion` object; None for a streamed answer.
+        chunks: the `chat.completion.chunk` objects of a streamed answer, to be read inside the context that
+            gave this answer; None otherwise.
+    """
+
+    body: dict[str, Any] | None = None
+    chunks: AsyncIterator[dict[str, Any]] | None = None
+
+
+class Connection(Protocol):
+    """A client adapter at work on one event loop. Made by `ClientAdapter.connect`."""
+
+    def stream(self, request: ModelRequest) -> AbstractAsyncContextManager[AsyncIterator[ModelEvent]]:
+        """Ask the model. The request is sent on entry; leaving the context closes the provider's stream and its
+        socket, whatever was read of it, also while another task or thread waits on it.
+
+        Raises:
+            ProviderError: on entry or while iterating.
+        """
+        ...
+
+    def chat(self, params: Mapping[str, Any]) -> AbstractAsyncContextManager[ChatAnswer]:
+        """Pass a chat-completions request through, as unchanged as the provider allows. `params` is its body;
+        `params["stream"]` decides the kind of answer.
+
+        Raises:
+            ProviderError: on entry or while iterating.
+        """
+        ...
+
+    async def models(self) -> list[dict[str, Any]]:
+        """The provider's models as objects of the API: `id`, `object`, `created`, `owned_by`.
+
+        Raises:
+            ProviderError
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close what `connect` opened. Never the user's own client."""
+        ...
+
+
+@runtime_checkable
+class ClientAdapter(Protocol):
+    """Translates between the neutral model types and one provider, through that provider's own SDK client."""
+
+    def connect(self, *, own_pool: bool, threads: ProviderThreads | None = None) -> Connection:
+        """Prepare for use on the running event loop.
+
+        Args:
+            own_pool: the loop is not the one that the user's asynchronous client belongs to. Where its SDK allows,
+                a copy with a connection pool of its own is used. Synchronous clients run in threads and ignore it.
+            threads: those for the calls of synchronous clients; None for a default number of their own.
+        """
+        ...

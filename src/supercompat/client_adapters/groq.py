@@ -1,0 +1,51 @@
+"""Groq."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from supercompat.client_adapters.stainless import Quirks, StainlessConnection, is_asynchronous
+from supercompat.client_adapters.threads import ProviderThreads
+
+if TYPE_CHECKING:
+    from groq import AsyncGroq, Groq
+
+
+def _chat_body(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what Groq refuses although it changes little: `logit_bias`, and the names of who said a message.
+    What was asked to come back, as `logprobs`, is left for Groq to refuse."""
+    body = {name: value for name, value in params.items() if name != "logit_bias"}
+    if isinstance(body.get("messages"), list):
+        body["messages"] = [_nameless(message) for message in cast(list[object], body["messages"])]
+    return body
+
+
+def _nameless(message: object) -> object:
+    if not isinstance(message, dict):
+        return message
+    members = cast(dict[str, Any], message)
+    if members.get("role") == "function":
+        return members
+    return {name: value for name, value in members.items() if name != "name"}
+
+
+_QUIRKS = Quirks(usage_option=False, streams_schemas=False, chat_body=_chat_body)
+
+
+class GroqClientAdapter:
+    """Answers with a `groq.Groq` or `AsyncGroq`.
+
+    An answer that has to fit a JSON schema is not streamed, since Groq refuses the two together: it comes at once.
+
+    Args:
+        client: stays the user's: its key, headers, timeouts and retries hold, and it is never changed nor closed.
+
+    Raises:
+        UnknownClientError: `client` is something else.
+    """
+
+    def __init__(self, client: "Groq | AsyncGroq") -> None:
+        is_asynchronous(client)
+        self._client = client
+
+    def connect(self, *, own_pool: bool, threads: ProviderThreads | None = None) -> StainlessConnection:
+        return StainlessConnection(self._client, _QUIRKS, own_pool=own_pool, threads=threads)

@@ -1,0 +1,71 @@
+"""OpenAI, and every server that speaks its wire."""
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from supercompat.client_adapters.openai_wire import MaxTokensField
+from supercompat.client_adapters.stainless import (
+    ForcedToolChoice,
+    Quirks,
+    StainlessConnection,
+    is_asynchronous,
+)
+from supercompat.client_adapters.threads import ProviderThreads
+from supercompat.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI, OpenAI
+
+#: Where `max_tokens` is refused for some models. Elsewhere it is the name that is understood: Ollama, LM Studio and
+#: older llama.cpp ignore the new one, Mistral refuses it.
+_HOSTS_OF_NEW_NAME = (
+    "openai.com",
+    "openai.azure.com",
+    "cognitiveservices.azure.com",
+    "services.ai.azure.com",
+)
+
+
+class OpenAIClientAdapter:
+    """Answers with an `openai.OpenAI` or `AsyncOpenAI`, of any `base_url`.
+
+    Args:
+        client: stays the user's: its key, headers, timeouts and retries hold, and it is never changed nor closed.
+        forced_tool_choice: `json_schema` for a server that ignores `tool_choice` but enforces JSON schemas, such
+            as llama.cpp: a call that the model has to make is asked for as JSON, and turned back into a call.
+        max_tokens_field: what the server calls the upper bound of an answer. By default
+            `max_completion_tokens` for OpenAI and Azure, `max_tokens` for any other host.
+
+    Raises:
+        ConfigurationError: an option is none of these.
+        UnknownClientError: `client` is something else.
+    """
+
+    def __init__(
+        self,
+        client: "OpenAI | AsyncOpenAI",
+        *,
+        forced_tool_choice: ForcedToolChoice = "native",
+        max_tokens_field: MaxTokensField | None = None,
+    ) -> None:
+        if forced_tool_choice not in ("native", "json_schema"):
+            raise ConfigurationError("forced_tool_choice= must be 'native' or 'json_schema'.")
+        if max_tokens_field not in (None, "max_tokens", "max_completion_tokens"):
+            raise ConfigurationError("max_tokens_field= must be 'max_tokens' or 'max_completion_tokens'.")
+        is_asynchronous(client)
+        self._client = client
+        self._forced_tool_choice: ForcedToolChoice = forced_tool_choice
+        self._max_tokens_field: MaxTokensField | None = max_tokens_field
+
+    def connect(self, *, own_pool: bool, threads: ProviderThreads | None = None) -> StainlessConnection:
+        quirks = Quirks(
+            max_tokens_field=self._max_tokens_field or _max_tokens_field(str(self._client.base_url)),
+            forced_tool_choice=self._forced_tool_choice,
+        )
+        return StainlessConnection(self._client, quirks, own_pool=own_pool, threads=threads)
+
+
+def _max_tokens_field(base_url: str) -> MaxTokensField:
+    host = f".{urlsplit(base_url).hostname}"
+    new = any(host.endswith(f".{known}") for known in _HOSTS_OF_NEW_NAME)
+    return "max_completion_tokens" if new else "max_tokens"

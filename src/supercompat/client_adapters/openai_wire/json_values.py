@@ -1,0 +1,25 @@
+"""Members of JSON that a provider sent: of the wanted type, or empty. Providers' types can't be relied on."""
+
+import math
+from typing import Any, cast
+
+
+def an_object(value: object) -> dict[str, Any]:
+    return cast(dict[str, Any], value) if isinstance(value, dict) else {}
+
+
+def a_list(value: object) -> list[Any]:
+    return cast(list[Any], value) if isinstance(value, list) else []
+
+
+def a_text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def a_number(value: object) -> int | None:
+    """A whole number, also where it came as `0.0`."""
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return int(value)
+    return None

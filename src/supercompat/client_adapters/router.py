@@ -1,0 +1,130 @@
+"""Several client adapters behind one: the model's name decides."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from supercompat.client_adapters.base import ChatAnswer, ClientAdapter, Connection
+from supercompat.client_adapters.threads import ProviderThreads
+from supercompat.errors import ProviderError
+from supercompat.model.events import ModelEvent
+from supercompat.model.request import ModelRequest
+
+
+class ModelRouter:
+    """A client adapter that hands each request to the one that serves its model.
+
+    Args:
+        routes: patterns such as `claude-*`, and the adapters that serve what they match. The first match wins, in
+            the order given. Upper and lower case differ.
+        aliases: from the name that is asked for to the one that the provider knows; applied once, before routing.
+        threads: how many calls of synchronous clients may be under way at once, over all adapters.
+    """
+
+    def __init__(
+        self,
+        routes: Mapping[str, ClientAdapter],
+        aliases: Mapping[str, str] | None = None,
+        *,
+        threads: int = 64,
+    ) -> None:
+        self._routes = dict(routes)
+        self._aliases = dict(aliases or {})
+        self._threads = threads
+
+    def serves(self, model: str) -> bool:
+        """Whether an adapter serves the model that is asked for by this name. Uses no network."""
+        return self.adapter(self.provider_name(model)) is not None
+
+    def provider_name(self, model: str) -> str:
+        """What the provider is asked for."""
+        return self._aliases.get(model, model)
+
+    def adapter(self, name: str) -> ClientAdapter | None:
+        """The adapter that serves what the provider calls `name`."""
+        matches = (adapter for pattern, adapter in self._routes.items() if fnmatchcase(name, pattern))
+        return next(matches, None)
+
+    def connect(self, *, own_pool: bool, threads: ProviderThreads | None = None) -> Connection:
+        threads = threads or ProviderThreads(self._threads)
+        adapters = {id(adapter): adapter for adapter in self._routes.values()}
+        connections = {
+            key: adapter.connect(own_pool=own_pool, threads=threads) for key, adapter in adapters.items()
+        }
+        return _RoutedConnection(self, connections)
+
+
+class _RoutedConnection:
+    """Args:
+    connections: by the identity of their adapter.
+    """
+
+    def __init__(self, router: ModelRouter, connections: Mapping[int, Connection]) -> None:
+        self._router = router
+        self._connections = connections
+
+    @asynccontextmanager
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[ModelEvent]]:
+        name, connection = self._route(request.model)
+        async with connection.stream(replace(request, model=name)) as events:
+            yield events
+
+    @asynccontextmanager
+    async def chat(self, params: Mapping[str, Any]) -> AsyncIterator[ChatAnswer]:
+        asked = str(params.get("model") or "")
+        name, connection = self._route(asked)
+        if name == asked:
+            async with connection.chat(params) as answer:
+                yield answer
+            return
+        async with connection.chat({**params, "model": name}) as answer:
+            yield _renamed(answer, asked)
+
+    async def models(self) -> list[dict[str, Any]]:
+        """The models of all providers, each listed where it is routed to."""
+        return [
+            model
+            for key, connection in self._connections.items()
+            for model in await connection.models()
+            if id(self._router.adapter(str(model.get("id")))) == key
+        ]
+
+    async def aclose(self) -> None:
+        async with AsyncExitStack() as stack:
+            for connection in self._connections.values():
+                stack.push_async_callback(connection.aclose)
+
+    def _route(self, model: str) -> tuple[str, Connection]:
+        name = self._router.provider_name(model)
+        adapter = self._router.adapter(name)
+        if adapter is None:
+            raise ProviderError(
+                f"The model '{model}' does not exist: no client adapter serves it.",
+                status=404,
+                body={"type": "invalid_request_error", "param": "model", "code": "model_not_found"},
+            )
+        return name, self._connections[id(adapter)]
+
+
+def _renamed(answer: ChatAnswer, model: str) -> ChatAnswer:
+    """The answer with the name that was asked for, which is the only one that the caller knows."""
+    body = None if answer.body is None else {**answer.body, "model": model}
+    chunks = None if answer.chunks is None else _RenamedChunks(answer.chunks, model)
+    return ChatAnswer(body=body, chunks=chunks)
+
+
+class _RenamedChunks:
+    """Not a generator: it holds nothing that would have to be closed."""
+
+    def __init__(self, chunks: AsyncIterator[dict[str, Any]], model: str) -> None:
+        self._chunks = chunks
+        self._model = model
+
+    def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
+        return self
+
+    async def __anext__(self) -> dict[str, Any]:
+        chunk = await anext(self._chunks)
+        return {**chunk, "model": self._model} if "model" in chunk else chunk

@@ -1,0 +1,253 @@
+"""Synchronous SDK clients, driven from an event loop: a thread for each call, and a way to end a call that waits."""
+
+import asyncio
+import contextvars
+import itertools
+import socket
+import sys
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
+from types import FrameType
+from typing import Any, Generic, Protocol, TypeVar
+
+T = TypeVar("T")
+
+#: Items that a thread may be ahead of its reader. Then it waits, and so, in the end, does the provider.
+QUEUE_SIZE = 64
+
+#: Seconds for which leaving a call waits for its thread, which ends at once when its socket could be shut down.
+GRACE = 0.1
+
+_numbers = itertools.count(1)
+
+
+class LeftError(BaseException):
+    """The call was left: its thread has to end. Not an `Exception`, so that no SDK takes it for a failure to retry."""
+
+
+class Call(Protocol):
+    """What the function in a thread knows of its call."""
+
+    def check(self) -> None:
+        """To be called before a request is sent, or sent again.
+
+        Raises:
+            LeftError: the call was left.
+        """
+        ...
+
+    def reading(self, response: Any) -> None:
+        """Names the httpx response that is read from here on, so that its socket is found when the call is left."""
+        ...
+
+
+class ProviderThreads:
+    """Threads for the calls of synchronous clients. Calls beyond the limit wait, first come, first served.
+
+    Belongs to one event loop. The threads are daemons: none keeps the interpreter from exiting.
+
+    Args:
+        limit: how many calls may be under way at once. A call that was left counts until its thread has ended.
+    """
+
+    def __init__(self, limit: int = 64) -> None:
+        self._slots = asyncio.Semaphore(limit)
+
+    @asynccontextmanager
+    async def stream(
+        self, function: Callable[[Call], AbstractContextManager[Iterable[T]]]
+    ) -> AsyncIterator[AsyncIterator[T]]:
+        """Enter `function(call)` in a thread, and read what it iterates. Gives control back when it was entered.
+
+        Leaving ends the call at once, wherever its thread is: a socket on which it waits is shut down. Where none
+        can be reached, the thread is left to end by itself, at its SDK's timeout.
+        """
+        await self._slots.acquire()
+        call = _ThreadCall(function, on_end=self._slots.release)
+        call.start()
+        try:
+            await call.entered()
+            yield call
+        finally:
+            await call.leave()
+
+    async def run(self, function: Callable[[Call], T]) -> T:
+        """What a function returns, called in a thread."""
+        async with self.stream(lambda call: nullcontext((function(call),))) as results:
+            return await anext(results)
+
+
+class _ThreadCall(Generic[T]):
+    """A thread that fills a queue, and a loop that empties it.
+
+    The thread wakes the loop once for everything that it did since the loop last looked, never once for each item.
+    """
+
+    def __init__(
+        self, function: Callable[[Call], AbstractContextManager[Iterable[T]]], *, on_end: Callable[[], None]
+    ) -> None:
+        self._function = function
+        self._on_end = on_end
+        self._loop = asyncio.get_running_loop()
+        self._news = asyncio.Event()
+        self._ended = asyncio.Event()
+        # Everything from here on is shared with the thread, and changed under this lock.
+        self._changed = threading.Condition()
+        self._items: deque[T] = deque()
+        self._has_told = False
+        self._is_entered = False
+        self._is_left = False
+        self._is_over = False
+        self._error: BaseException | None = None
+        self._response: Any = None
+        self._thread = threading.Thread(
+            target=contextvars.copy_context().run,
+            args=(self._work,),
+            name=f"supercompat-provider-{next(_numbers)}",
+            daemon=True,
+        )
+
+    # On the loop.
+
+    def start(self) -> None:
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self._on_end()
+            raise
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        await self._until(lambda: bool(self._items) or self._is_over)
+        with self._changed:
+            if self._items:
+                self._changed.notify()
+                return self._items.popleft()
+        if self._error is not None:
+            raise self._error
+        raise StopAsyncIteration
+
+    async def entered(self) -> None:
+        await self._until(lambda: self._is_entered or self._is_over)
+        if self._error is not None and not self._is_entered:
+            raise self._error
+
+    async def leave(self) -> None:
+        with self._changed:
+            self._is_left = True
+            self._items.clear()
+            self._changed.notify()
+        if self._is_over:
+            return
+        self._interrupt(0.05)
+        if not self._is_entered:
+            # The SDK may be sleeping before it would try again.
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GRACE):
+                await self._ended.wait()
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
+        while True:
+            with self._changed:
+                if holds():
+                    return
+                self._has_told = False
+            await self._news.wait()
+            self._news.clear()
+
+    def _interrupt(self, pause: float) -> None:
+        """Shut down the sockets in use, and look again after `pause` seconds while the thread has not ended: it may
+        have been just about to wait."""
+        if self._is_over:
+            return
+        for used in _sockets(self._thread, self._response):
+            with suppress(OSError):
+                # Not `used.shutdown`: an SSL socket's own drops the TLS state under its reader.
+                socket.socket.shutdown(used, socket.SHUT_RDWR)
+        self._loop.call_later(pause, self._interrupt, min(2 * pause, 1.0))
+
+    def _end(self) -> None:
+        self._ended.set()
+        self._on_end()
+
+    # In the thread.
+
+    def check(self) -> None:
+        if self._is_left:
+            raise LeftError
+
+    def reading(self, response: Any) -> None:
+        self._response = response
+
+    def _work(self) -> None:
+        error: BaseException | None = None
+        try:
+            self.check()
+            with self._function(self) as items:
+                self._is_entered = True
+                self._tell()
+                for item in items:
+                    self._put(item)
+        except BaseException as raised:
+            error = raised
+        self._error = error
+        self._is_over = True
+        self._tell()
+        self._on_loop(self._end)
+
+    def _put(self, item: T) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_left or len(self._items) < QUEUE_SIZE)
+            self.check()
+            self._items.append(item)
+        self._tell()
+
+    def _tell(self) -> None:
+        with self._changed:
+            if self._has_told:
+                return
+            self._has_told = True
+        self._on_loop(self._news.set)
+
+    def _on_loop(self, callback: Callable[[], None]) -> None:
+        # The loop may have been closed meanwhile: then nobody waits.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(callback)
+
+
+def _sockets(thread: threading.Thread, response: Any) -> Iterator[socket.socket]:
+    """The sockets on which the thread waits."""
+    if response is None:
+        streams = list(_streams_on_stack(thread))
+    else:
+        # A closed response has given its connection back, perhaps to another call.
+        streams = [] if response.is_closed else [response.extensions.get("network_stream")]
+    for stream in streams:
+        used = stream.get_extra_info("socket") if stream is not None else None
+        if isinstance(used, socket.socket) and not _is_shared(used):
+            yield used
+
+
+def _streams_on_stack(thread: threading.Thread) -> Iterator[Any]:
+    """The network streams that the thread is inside of.
+
+    Before the headers are there no SDK shows what a call waits on, and what waits can't be woken otherwise.
+    """
+    frames: Mapping[int | None, FrameType] = getattr(sys, "_current_frames", dict[Any, Any])()
+    frame = frames.get(thread.ident)
+    while frame is not None:
+        holder: object = frame.f_locals.get("self")
+        if hasattr(type(holder), "get_extra_info"):
+            yield holder
+        frame = frame.f_back
+
+
+def _is_shared(used: socket.socket) -> bool:
+    """Whether other calls are on the same connection."""
+    protocol = getattr(used, "selected_alpn_protocol", None)
+    return protocol is not None and protocol() == "h2"

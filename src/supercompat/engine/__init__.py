@@ -1,0 +1,1 @@
+"""What a run is: how it proceeds, and who sees it."""

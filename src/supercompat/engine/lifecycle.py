@@ -1,0 +1,70 @@
+"""The states of a run, and what changes with each (section 2 of the specification)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from supercompat.model.events import Usage
+from supercompat.wire import objects as wire
+from supercompat.wire.objects import Run, RunStatus
+
+ACTIVE: frozenset[RunStatus] = frozenset({"queued", "in_progress", "requires_action", "cancelling"})
+TERMINAL: frozenset[RunStatus] = frozenset({"completed", "failed", "cancelled", "expired", "incomplete"})
+
+#: Where the poll helpers of the SDK stop.
+RESTING = TERMINAL | {"requires_action"}
+
+TRANSITIONS: Mapping[RunStatus, frozenset[RunStatus]] = {
+    "queued": frozenset({"in_progress", "cancelling", "failed", "expired"}),
+    "in_progress": frozenset(
+        {"requires_action", "cancelling", "completed", "failed", "incomplete", "expired"}
+    ),
+    "requires_action": frozenset({"queued", "cancelled", "failed", "expired"}),
+    "cancelling": frozenset({"cancelled", "expired"}),
+}
+
+
+class IllegalTransitionError(AssertionError):
+    """The engine tried what the lifecycle forbids: a defect of ours."""
+
+
+def move(run: Run, status: RunStatus, **fields: Any) -> Run:
+    """The run in its next state.
+
+    A terminal state clears `expires_at` and `required_action`; whatever else changes is in `fields`.
+
+    Raises:
+        IllegalTransitionError: the table has no such transition (C-088).
+    """
+    if status not in TRANSITIONS.get(run.status, frozenset()):
+        raise IllegalTransitionError(f"{run.id}: {run.status} -> {status}")
+    if status in TERMINAL:
+        fields = {"expires_at": None, "required_action": None, **fields}
+    return run.changed(status=status, **fields)
+
+
+def usage_object(usage: Usage) -> wire.Usage:
+    """Tokens as the API shows them: details only where something was billed (C-091)."""
+    if not usage.prompt and not usage.completion:
+        return wire.Usage()
+    return wire.Usage(
+        prompt_tokens=usage.prompt,
+        completion_tokens=usage.completion,
+        total_tokens=usage.prompt + usage.completion,
+        prompt_token_details=wire.CachedTokens(cached_tokens=usage.cached),
+        completion_tokens_details=wire.ReasoningTokens(reasoning_tokens=usage.reasoning),
+    )
+
+
+def usage_state(usage: Usage) -> dict[str, int]:
+    """Tokens as they are kept beside a row."""
+    return {
+        "prompt": usage.prompt,
+        "completion": usage.completion,
+        "cached": usage.cached,
+        "reasoning": usage.reasoning,
+    }
+
+
+def stored_usage(private: Mapping[str, Any]) -> Usage:
+    """The tokens that `private["usage"]` keeps; none if there are none."""
+    return Usage(**private.get("usage", {}))

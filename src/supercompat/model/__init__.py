@@ -1,0 +1,1 @@
+"""What is said between us and a model: neutral, and without I/O."""

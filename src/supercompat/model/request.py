@@ -1,0 +1,123 @@
+"""What a model is asked, in words that belong to no provider.
+
+Client adapters translate a `ModelRequest` to their provider's wire. A field that is `None` was not asked for
+and is not sent, so that the provider's own default holds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePart:
+    """An image by address: `url` is an http(s) or a data URL."""
+
+    url: str
+    detail: str = "auto"
+
+
+Part: TypeAlias = TextPart | ImagePart
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A function that the model called. `arguments` is JSON text, `{}` where there are none (C-100)."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserTurn:
+    content: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AssistantTurn:
+    """What the model said: text, calls, or both. `provider_state` is what its provider wants back unchanged."""
+
+    text: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    provider_state: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolTurn:
+    """The output of one call of the assistant turn before it."""
+
+    call_id: str
+    name: str
+    output: str
+
+
+Turn: TypeAlias = UserTurn | AssistantTurn | ToolTurn
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionTool:
+    """A function that the model may call. `parameters` is a JSON schema of type object."""
+
+    name: str
+    description: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=lambda: {"type": "object", "properties": {}})
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NamedTool:
+    """A tool choice that leaves one function."""
+
+    name: str
+
+
+ToolChoice: TypeAlias = Literal["none", "auto", "required"] | NamedTool
+
+
+@dataclass(frozen=True, slots=True)
+class JsonObjectFormat:
+    """The answer is some JSON object."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonSchemaFormat:
+    """The answer is JSON that the schema admits."""
+
+    name: str
+    schema: Mapping[str, Any] | None = None
+    description: str | None = None
+    strict: bool | None = None
+
+
+ResponseFormat: TypeAlias = JsonObjectFormat | JsonSchemaFormat
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """One call of a model.
+
+    Args:
+        model: the name that the provider knows, after aliases were applied.
+        instructions: the system text, before all turns.
+        turns: the conversation, oldest first. A `ToolTurn` answers a call of the nearest `AssistantTurn` before it.
+        response_format: None for free text.
+        max_completion_tokens: upper bound of this one answer, in tokens.
+    """
+
+    model: str
+    turns: tuple[Turn, ...]
+    instructions: str | None = None
+    tools: tuple[FunctionTool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_completion_tokens: int | None = None
+    reasoning_effort: str | None = None

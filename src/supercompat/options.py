@@ -1,0 +1,31 @@
+"""Everything that `supercompat()` can be told beside its three adapters."""
+
+from dataclasses import dataclass
+
+from supercompat.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Settings of a client, frozen.
+
+    Args:
+        run_expires_after: seconds after its creation at which a run that has not ended expires.
+        lease: seconds for which a process owns the runs that it carries out. It renews them while it lives.
+        drain: seconds for which `close()` waits for running runs before it hands them over (with memory
+            storage: cancels them).
+        provider_threads: how many calls of a synchronous provider client may be under way at once.
+
+    Raises:
+        ConfigurationError: a value is out of range.
+    """
+
+    run_expires_after: int = 600
+    lease: float = 15.0
+    drain: float = 10.0
+    provider_threads: int = 64
+
+    def __post_init__(self) -> None:
+        for name, least in (("run_expires_after", 1), ("lease", 1), ("drain", 0), ("provider_threads", 1)):
+            if getattr(self, name) < least:
+                raise ConfigurationError(f"Options({name}=…) must be at least {least}.")

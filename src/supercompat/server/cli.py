@@ -1,0 +1,89 @@
+"""The command `supercompat`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+from supercompat.errors import ConfigurationError, MissingExtraError, SupercompatError
+
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Carry out one command.
+
+    Args:
+        argv: what stands behind the command's name; by default what this process was given.
+
+    Returns:
+        The exit code: 0 if all went well, 1 if not (one sentence on stderr says why), 130 after Ctrl-C.
+
+    Raises:
+        SystemExit: after `--help` and `--version` (code 0), and for arguments that don't fit (code 2).
+    """
+    _survive_narrow_encodings()
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.command(arguments)
+    except SupercompatError as error:
+        sys.stderr.write(f"supercompat: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("\nsupercompat: interrupted\n")
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="supercompat",
+        description="Keeps code written for OpenAI's Assistants API alive, on any AI provider.",
+    )
+    parser.add_argument("--version", action="version", version=f"supercompat {version('supercompat')}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    demo = commands.add_parser(
+        "demo",
+        help="hold a real conversation with a small local model: no key needed",
+        description="Starts a small language model on this machine and talks to it through the Assistants API: "
+        "a streamed answer, a function call, and a run that remembers. Then a second process reads it back. "
+        "Needs the extra: pip install 'supercompat[demo]'",
+    )
+    demo.add_argument(
+        "--database",
+        type=Path,
+        metavar="FILE",
+        help="the SQLite file that keeps the conversation (default: a new one in a temporary directory)",
+    )
+    demo.add_argument(
+        "--read-back",
+        metavar="THREAD",
+        help="only print the messages of this thread of --database, one JSON object a line",
+    )
+    demo.set_defaults(command=_demo)
+    return parser
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    database: Path | None = arguments.database
+    thread_id: str | None = arguments.read_back
+    if thread_id is not None:
+        if database is None or not database.exists():
+            raise ConfigurationError("--read-back needs --database FILE, a file that an earlier demo left.")
+        from supercompat.server.read_back import print_thread
+
+        return print_thread(database, thread_id)
+    for package in ("rich", "xllamacpp", "platformdirs"):
+        if find_spec(package) is None:
+            raise MissingExtraError(package, "demo")
+    from supercompat.server.demo import run_demo
+
+    return run_demo(database)
+
+
+def _survive_narrow_encodings() -> None:
+    # A model says what it likes; a console of another encoding than UTF-8 must not end the program for it.
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure:
+        reconfigure(errors="replace")

@@ -1,0 +1,1 @@
+"""The API's operations as typed methods, without HTTP."""

@@ -1,0 +1,105 @@
+"""What every service works with."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from supercompat.engine.clock import Clock
+from supercompat.engine.supervisor import Supervisor
+from supercompat.errors import NotFoundError, RequestError
+from supercompat.options import Options
+from supercompat.storage_adapters.protocol import (
+    Collection,
+    CursorError,
+    Page,
+    PageQuery,
+    R,
+    Row,
+    RunRow,
+    Runs,
+    Store,
+    Transaction,
+)
+from supercompat.wire.objects import Thread
+from supercompat.wire.requests import ListQuery
+
+
+#: What the API shows for a field that nobody set, where that is not null.
+UNSET: Mapping[str, Any] = {
+    "tools": [],
+    "tool_resources": {},
+    "metadata": {},
+    "temperature": 1.0,
+    "top_p": 1.0,
+    "response_format": "auto",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """The store, the engine, and the settings of one runtime.
+
+    Args:
+        serves: whether a client adapter answers for this model.
+    """
+
+    store: Store
+    supervisor: Supervisor
+    clock: Clock
+    options: Options
+    serves: Callable[[str], bool]
+
+    def now(self) -> int:
+        """Unix seconds, as the API shows times."""
+        return int(self.clock.now())
+
+    def check_model(self, model: str) -> None:
+        """Refuse a model that no client adapter answers for, without asking any (C-042)."""
+        if not self.serves(model):
+            raise RequestError(
+                f"The requested model '{model}' does not exist.", param="model", code="model_not_found"
+            )
+
+
+def given(body: BaseModel) -> dict[str, Any]:
+    """The fields that a request names. Null gives a field its unset value: nothing else changes (C-030 to C-032)."""
+    fields = {name: getattr(body, name) for name in body.model_fields_set}
+    return {name: UNSET.get(name) if value is None else value for name, value in fields.items()}
+
+
+def page_query(query: ListQuery, **where: str) -> PageQuery:
+    return PageQuery(where, query.order, query.limit, query.after, query.before)
+
+
+def read_page(rows: Collection[R], query: PageQuery, kind: str) -> Page[Row[R]]:
+    """One page; a cursor that is not in the list is not found (E23)."""
+    try:
+        return rows.page(query)
+    except CursorError as error:
+        raise NotFoundError(kind, error.args[1]) from None
+
+
+def read_run_page(runs: Runs, query: PageQuery) -> Page[RunRow]:
+    try:
+        return runs.page(query)
+    except CursorError as error:
+        raise NotFoundError("run", error.args[1]) from None
+
+
+def existing_thread(tx: Transaction, thread_id: str, *, lock: bool = False) -> Row[Thread]:
+    """The thread, or 404 (E5)."""
+    row = tx.threads.get(thread_id, lock=lock)
+    if row is None:
+        raise NotFoundError("thread", thread_id)
+    return row
+
+
+def existing_run(tx: Transaction, thread_id: str, run_id: str, *, lock: bool = False) -> RunRow:
+    """The run of this thread, or 404 (E5, E7)."""
+    row = tx.runs.get(run_id, lock=lock)
+    if row is None or row.object.thread_id != thread_id:
+        existing_thread(tx, thread_id)
+        raise NotFoundError("run", run_id)
+    return row

@@ -1,0 +1,97 @@
+"""Messages."""
+
+from dataclasses import replace
+
+from supercompat.engine.closing import expire_if_due
+from supercompat.engine.lifecycle import ACTIVE
+from supercompat.errors import NotFoundError, RequestError
+from supercompat.services.core import Core, existing_thread, given, page_query, read_page
+from supercompat.storage_adapters.protocol import Page, Row, RunRow, Transaction
+from supercompat.wire.ids import new_id
+from supercompat.wire.objects import Deleted, Message
+from supercompat.wire.requests import MessageCreate, MessageListQuery, MessageModify
+
+
+class Messages:
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def create(self, thread_id: str, body: MessageCreate) -> Message:
+        """Add a message, unless a run is active on the thread (C-116)."""
+        message = new_message(body, thread_id, self._core.now())
+
+        def work(tx: Transaction) -> None:
+            existing_thread(tx, thread_id, lock=True)
+            active = active_run(tx, thread_id, self._core.clock.now())
+            if active is not None:
+                raise RequestError(
+                    f"Can't add messages to {thread_id} while a run {active.object.id} is active."
+                )
+            tx.messages.insert(Row(message))
+
+        await self._core.store.transact(work)
+        return message
+
+    async def retrieve(self, thread_id: str, message_id: str) -> Message:
+        row = await self._core.store.transact(lambda tx: _existing(tx, thread_id, message_id))
+        return row.object
+
+    async def modify(self, thread_id: str, message_id: str, body: MessageModify) -> Message:
+        """Replace the metadata, if it is given (C-061)."""
+
+        def work(tx: Transaction) -> Message:
+            row = _existing(tx, thread_id, message_id, lock=True)
+            row = replace(row, object=row.object.changed(**given(body)))
+            tx.messages.put(row)
+            return row.object
+
+        return await self._core.store.transact(work)
+
+    async def delete(self, thread_id: str, message_id: str) -> Deleted:
+        def work(tx: Transaction) -> None:
+            _existing(tx, thread_id, message_id)
+            tx.messages.delete(message_id)
+
+        await self._core.store.transact(work)
+        return Deleted(id=message_id, object="thread.message.deleted")
+
+    async def list(self, thread_id: str, query: MessageListQuery) -> Page[Row[Message]]:
+        """The thread's messages, or those of one of its runs (C-059)."""
+        where = {"thread_id": thread_id}
+        if query.run_id is not None:
+            where["run_id"] = query.run_id
+
+        def work(tx: Transaction) -> Page[Row[Message]]:
+            existing_thread(tx, thread_id)
+            return read_page(tx.messages, page_query(query, **where), "message")
+
+        return await self._core.store.transact(work)
+
+
+def new_message(body: MessageCreate, thread_id: str, now: int) -> Message:
+    """A message made through the API, not yet stored: complete, and of no run (C-051)."""
+    return Message(
+        id=new_id("msg"),
+        created_at=now,
+        thread_id=thread_id,
+        role=body.role,
+        content=body.parts(),
+        metadata=body.metadata or {},
+    )
+
+
+def active_run(tx: Transaction, thread_id: str, now: float) -> RunRow | None:
+    """The run that locks the thread. One whose time is over is ended first."""
+    row = tx.runs.active(thread_id)
+    if row is None:
+        return None
+    row = expire_if_due(tx, row, now)
+    return row if row.object.status in ACTIVE else None
+
+
+def _existing(tx: Transaction, thread_id: str, message_id: str, *, lock: bool = False) -> Row[Message]:
+    row = tx.messages.get(message_id, lock=lock)
+    if row is None or row.object.thread_id != thread_id:
+        existing_thread(tx, thread_id)
+        raise NotFoundError("message", message_id)
+    return row

@@ -1,0 +1,97 @@
+"""What a new run takes from its assistant, and what the request puts in its place."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from supercompat.errors import RequestError
+from supercompat.services.assistants import SAMPLING
+from supercompat.storage_adapters.protocol import PageQuery, Row, Transaction
+from supercompat.wire.ids import new_id
+from supercompat.wire.objects import Assistant, Message, Run
+from supercompat.wire.requests import RunCreate, ThreadRunCreate
+
+#: Messages read at once while a user message is looked for.
+PAGE = 100
+
+#: Copied from the assistant unless the request says otherwise; null in a request means "as the assistant".
+INHERITED = ("model", "tools", "response_format", "reasoning_effort")
+
+#: The run's own; null in a request means the default.
+OWN = (
+    "max_prompt_tokens",
+    "max_completion_tokens",
+    "truncation_strategy",
+    "tool_choice",
+    "parallel_tool_calls",
+    "metadata",
+)
+
+
+def new_run(
+    assistant: Row[Assistant],
+    thread_id: str,
+    body: RunCreate | ThreadRunCreate,
+    *,
+    now: int,
+    expires_at: int,
+) -> tuple[Run, dict[str, Any]]:
+    """A run, not yet stored: a snapshot of the assistant with the request's overrides (C-067 to C-070).
+
+    Returns:
+        The run, and what is kept beside it: the sampling settings that somebody really set.
+    """
+    source = assistant.object
+    fields = {name: getattr(body, name) for name in OWN}
+    fields = {name: value for name, value in fields.items() if value is not None}
+    for name in (*INHERITED, *SAMPLING):
+        override = getattr(body, name)
+        fields[name] = getattr(source, name) if override is None else override
+    run = Run(
+        id=new_id("run"),
+        created_at=now,
+        assistant_id=source.id,
+        thread_id=thread_id,
+        model=fields.pop("model"),
+        expires_at=expires_at,
+        instructions=joined_instructions(source, body),
+    ).changed(**fields)
+    return run, _private(assistant, body)
+
+
+def joined_instructions(assistant: Assistant, body: RunCreate | ThreadRunCreate) -> str | None:
+    """The request's instructions or else the assistant's, then the additional ones (C-070)."""
+    instructions = assistant.instructions if body.instructions is None else body.instructions
+    additional = body.additional_instructions if isinstance(body, RunCreate) else None
+    parts = [part for part in (instructions, additional) if part]
+    return "\n".join(parts) if parts else instructions
+
+
+def check_thread(tx: Transaction, run: Run, added: Sequence[Message]) -> None:
+    """There is something to answer: instructions or a user message (C-073).
+
+    Raises:
+        RequestError: neither (E31).
+    """
+    if run.instructions or any(message.role == "user" for message in added):
+        return
+    query = PageQuery({"thread_id": run.thread_id}, order="asc", limit=PAGE)
+    while True:
+        page = tx.messages.page(query)
+        if any(row.object.role == "user" for row in page.rows):
+            return
+        if not page.has_more:
+            break
+        query = PageQuery(query.where, query.order, query.limit, after=page.rows[-1].object.id)
+    raise RequestError(
+        "Run creation requires a Thread with a user message or an assistant with instructions.",
+        code="invalid_thread",
+    )
+
+
+def _private(assistant: Row[Assistant], body: RunCreate | ThreadRunCreate) -> dict[str, Any]:
+    sampling = dict(assistant.private.get("sampling", {}))
+    for name in SAMPLING:
+        value = getattr(body, name)
+        if value is not None:
+            sampling[name] = value
+    return {"sampling": sampling} if sampling else {}

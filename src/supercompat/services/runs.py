@@ -1,0 +1,221 @@
+"""Runs: creation, tool outputs, cancellation, retrieval. How a run proceeds is the engine's."""
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
+import anyio
+
+from supercompat.engine.closing import end_stored, expire_if_due
+from supercompat.engine.lifecycle import ACTIVE, RESTING, move, stored_usage, usage_object
+from supercompat.engine.reducer import step_ended
+from supercompat.engine.supervisor import start_cancelling
+from supercompat.errors import RequestError
+from supercompat.services.assistants import existing_assistant
+from supercompat.services.core import Core, existing_run, existing_thread, given, page_query, read_run_page
+from supercompat.services.messages import new_message
+from supercompat.services.run_creation import check_thread, new_run
+from supercompat.services.threads import insert_thread, new_thread
+from supercompat.storage_adapters.protocol import Page, PageQuery, Row, RunRow, Transaction
+from supercompat.wire.events import AssistantEvent
+from supercompat.wire.objects import Run, RunStep, Thread, ToolCallsDetails
+from supercompat.wire.requests import (
+    ListQuery,
+    RunCreate,
+    RunModify,
+    SubmitToolOutputs,
+    ThreadRunCreate,
+)
+
+Frames: TypeAlias = AsyncGenerator[bytes, None]
+
+#: Seconds that a retrieve may wait for the run, and the part of the request's read timeout that it may take.
+LONGEST_WAIT = 20.0
+TIMEOUT_SHARE = 0.5
+
+
+class Runs:
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def create(self, thread_id: str, body: RunCreate) -> Run | Frames:
+        """Start a run; its stream if the request asks for one (C-066 to C-074)."""
+        self._check_model(body)
+        now = self._core.now()
+        messages = [new_message(message, thread_id, now) for message in body.additional_messages or ()]
+
+        def work(tx: Transaction) -> RunRow:
+            existing_thread(tx, thread_id, lock=True)
+            row = self._new_row(tx, thread_id, body)
+            check_thread(tx, row.object, messages)
+            self._insert(tx, row)
+            if messages:
+                tx.messages.insert(*(Row(message) for message in messages))
+            return row
+
+        row = await self._core.store.transact(work)
+        return self._started(row, stream=bool(body.stream))
+
+    async def create_thread_and_run(self, body: ThreadRunCreate) -> Run | Frames:
+        """Make a thread and start a run on it, both or neither (C-082)."""
+        self._check_model(body)
+        thread, messages = new_thread(body.thread, self._core.now())
+
+        def work(tx: Transaction) -> RunRow:
+            row = self._new_row(tx, thread.id, body)
+            insert_thread(tx, thread, messages)
+            check_thread(tx, row.object, messages)
+            self._insert(tx, row)
+            return row
+
+        row = await self._core.store.transact(work)
+        return self._started(row, stream=bool(body.stream), thread=thread)
+
+    async def retrieve(self, thread_id: str, run_id: str, *, wait: float = 0.0) -> Run:
+        """The run as it is stored; it expires here if its time is over.
+
+        Args:
+            wait: seconds to wait, at most, for a status at which the SDK's poll helpers stop.
+        """
+        feed = self._core.supervisor.feed(run_id)
+        if wait and feed is not None:
+            with anyio.move_on_after(min(wait, LONGEST_WAIT)):
+                await feed.ended()
+
+        def work(tx: Transaction) -> Run:
+            return expire_if_due(tx, existing_run(tx, thread_id, run_id), self._core.clock.now()).object
+
+        return await self._core.store.transact(work)
+
+    async def list(self, thread_id: str, query: ListQuery) -> Page[RunRow]:
+        def work(tx: Transaction) -> Page[RunRow]:
+            existing_thread(tx, thread_id)
+            return read_run_page(tx.runs, page_query(query, thread_id=thread_id))
+
+        return await self._core.store.transact(work)
+
+    async def modify(self, thread_id: str, run_id: str, body: RunModify) -> Run:
+        """Replace the metadata, once the run has ended (C-085)."""
+
+        def work(tx: Transaction) -> Run:
+            row = expire_if_due(tx, existing_run(tx, thread_id, run_id, lock=True), self._core.clock.now())
+            if row.object.status in ACTIVE:
+                raise RequestError(f"Cannot update run with status '{row.object.status}'.")
+            row = replace(row, object=row.object.changed(**given(body)))
+            tx.runs.put(row, expected=(row.object.status,))
+            return row.object
+
+        return await self._core.store.transact(work)
+
+    async def cancel(self, thread_id: str, run_id: str) -> Run:
+        """Stop a run. Where something works on it, it is `cancelling` until that has let go; else it is
+        `cancelled` at once (C-105 to C-108)."""
+
+        def work(tx: Transaction) -> RunRow:
+            now = self._core.clock.now()
+            row = expire_if_due(tx, existing_run(tx, thread_id, run_id, lock=True), now)
+            if row.object.status == "requires_action":
+                return end_stored(tx, row, "cancelled", now=int(now)) or row
+            cancelling = start_cancelling(tx, run_id)
+            if cancelling is None:
+                raise RequestError(f"Cannot cancel run with status '{row.object.status}'.")
+            if cancelling.owner is None or cancelling.lease_until <= now:
+                return end_stored(tx, cancelling, "cancelled", now=int(now)) or cancelling
+            return cancelling
+
+        row = await self._core.store.transact(work)
+        if row.object.status == "cancelling":
+            self._core.supervisor.cancel(row.object)
+        return row.object
+
+    async def submit_tool_outputs(self, thread_id: str, run_id: str, body: SubmitToolOutputs) -> Run | Frames:
+        """Answer all pending calls, and start the next pass (C-093 to C-101)."""
+
+        def work(tx: Transaction) -> tuple[RunRow, RunStep]:
+            row = expire_if_due(tx, existing_run(tx, thread_id, run_id, lock=True), self._core.clock.now())
+            check_outputs(row.object, body)
+            step = _answer(tx, row.object, body, self._core.now())
+            row = self._core.supervisor.adopt(row)
+            row = replace(row, object=move(row.object, "queued", required_action=None))
+            tx.runs.put(row, expected=("requires_action",))
+            return row, step
+
+        row, step = await self._core.store.transact(work)
+        opening = [
+            AssistantEvent("thread.run.step.completed", step),
+            AssistantEvent("thread.run.queued", row.object),
+        ]
+        feed = self._core.supervisor.launch(row, opening)
+        return feed.subscribe() if body.stream else row.object
+
+    def _check_model(self, body: RunCreate | ThreadRunCreate) -> None:
+        if body.model is not None:
+            self._core.check_model(body.model)
+
+    def _new_row(self, tx: Transaction, thread_id: str, body: RunCreate | ThreadRunCreate) -> RunRow:
+        assistant = existing_assistant(tx, body.assistant_id)
+        now = self._core.now()
+        run, private = new_run(
+            assistant, thread_id, body, now=now, expires_at=now + self._core.options.run_expires_after
+        )
+        return self._core.supervisor.owned(run, private)
+
+    def _insert(self, tx: Transaction, row: RunRow) -> None:
+        """Store the run, unless its thread has an active one (C-117, C-119)."""
+        winner = tx.runs.insert(row)
+        if winner is not None:
+            winner = expire_if_due(tx, winner, self._core.clock.now())
+            if winner.object.status not in ACTIVE:
+                winner = tx.runs.insert(row)
+        if winner is not None:
+            run = winner.object
+            raise RequestError(f"Thread {run.thread_id} already has an active run {run.id}.")
+
+    def _started(self, row: RunRow, *, stream: bool, thread: Thread | None = None) -> Run | Frames:
+        opening = [
+            AssistantEvent("thread.run.created", row.object),
+            AssistantEvent("thread.run.queued", row.object),
+        ]
+        if thread is not None:
+            opening.insert(0, AssistantEvent("thread.created", thread))
+        feed = self._core.supervisor.launch(row, opening)
+        return feed.subscribe() if stream else row.object
+
+
+def wait_for_poll(read_timeout: float | None) -> float:
+    """Seconds that a retrieve of the SDK's poll helper waits for news."""
+    return LONGEST_WAIT if read_timeout is None else min(LONGEST_WAIT, read_timeout * TIMEOUT_SHARE)
+
+
+def is_resting(run: Run) -> bool:
+    """Whether the poll helpers of the SDK stop here."""
+    return run.status in RESTING
+
+
+def check_outputs(run: Run, body: SubmitToolOutputs) -> None:
+    """The run waits for outputs, and these are for exactly the calls that it waits for (C-094 to C-096)."""
+    if run.status != "requires_action" or run.required_action is None:
+        raise RequestError(f'Runs in status "{run.status}" do not accept tool outputs.')
+    expected = [call.id for call in run.required_action.submit_tool_outputs.tool_calls]
+    got = [output.tool_call_id for output in body.tool_outputs]
+    if sorted(expected) != sorted(got):
+        raise RequestError(f"Expected tool outputs for call_ids {expected}, got {got}")
+
+
+def _answer(tx: Transaction, run: Run, body: SubmitToolOutputs, now: int) -> RunStep:
+    """Complete the step that waits, with the outputs as they were given."""
+    outputs = {output.tool_call_id: output.output or "" for output in body.tool_outputs}
+    newest: Sequence[Row[RunStep]] = tx.steps.page(PageQuery({"run_id": run.id}, limit=1)).rows
+    row = newest[0]
+    assert isinstance(row.object.step_details, ToolCallsDetails)
+    calls = [
+        call.changed(function=call.function.changed(output=outputs[call.id]))
+        for call in row.object.step_details.tool_calls
+    ]
+    step = row.object.changed(
+        **step_ended("completed", now),
+        step_details=ToolCallsDetails(tool_calls=calls),
+        usage=usage_object(stored_usage(row.private)),
+    )
+    tx.steps.put(replace(row, object=step))
+    return step

@@ -1,0 +1,39 @@
+"""Run steps."""
+
+from dataclasses import replace
+
+from supercompat.errors import NotFoundError
+from supercompat.services.core import Core, existing_run, page_query, read_page
+from supercompat.storage_adapters.protocol import Page, Row, Transaction
+from supercompat.wire.objects import RunStep
+from supercompat.wire.requests import ListQuery
+
+
+class Steps:
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def retrieve(self, thread_id: str, run_id: str, step_id: str) -> RunStep:
+        def work(tx: Transaction) -> RunStep:
+            existing_run(tx, thread_id, run_id)
+            row = tx.steps.get(step_id)
+            if row is None or row.object.run_id != run_id:
+                raise NotFoundError("run step", step_id)
+            return shown(row.object)
+
+        return await self._core.store.transact(work)
+
+    async def list(self, thread_id: str, run_id: str, query: ListQuery) -> Page[Row[RunStep]]:
+        """The run's steps, the newest first unless asked otherwise (C-124, C-131)."""
+
+        def work(tx: Transaction) -> Page[Row[RunStep]]:
+            existing_run(tx, thread_id, run_id)
+            page = read_page(tx.steps, page_query(query, run_id=run_id), "run step")
+            return replace(page, rows=[replace(row, object=shown(row.object)) for row in page.rows])
+
+        return await self._core.store.transact(work)
+
+
+def shown(step: RunStep) -> RunStep:
+    """A step that has ended shows no time of expiry (1.4)."""
+    return step if step.status == "in_progress" else step.changed(expires_at=None)

@@ -1,0 +1,57 @@
+"""Threads."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from supercompat.errors import NotFoundError
+from supercompat.services.core import Core, existing_thread, given
+from supercompat.services.messages import new_message
+from supercompat.storage_adapters.protocol import Row, Transaction
+from supercompat.wire.ids import new_id
+from supercompat.wire.objects import Deleted, Message, Thread
+from supercompat.wire.requests import ThreadCreate, ThreadModify
+
+
+class Threads:
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def create(self, body: ThreadCreate) -> Thread:
+        """A new thread, with its first messages in the order given (C-043, C-044)."""
+        thread, messages = new_thread(body, self._core.now())
+        await self._core.store.transact(lambda tx: insert_thread(tx, thread, messages))
+        return thread
+
+    async def retrieve(self, thread_id: str) -> Thread:
+        row = await self._core.store.transact(lambda tx: existing_thread(tx, thread_id))
+        return row.object
+
+    async def modify(self, thread_id: str, body: ThreadModify) -> Thread:
+        """Replace what is given (C-046)."""
+
+        def work(tx: Transaction) -> Thread:
+            row = existing_thread(tx, thread_id, lock=True)
+            row = replace(row, object=row.object.changed(**given(body)))
+            tx.threads.put(row)
+            return row.object
+
+        return await self._core.store.transact(work)
+
+    async def delete(self, thread_id: str) -> Deleted:
+        """Delete the thread and all that is in it. A run that is active stops (C-047, C-121)."""
+        if not await self._core.store.transact(lambda tx: tx.threads.delete(thread_id)):
+            raise NotFoundError("thread", thread_id)
+        self._core.supervisor.forget(thread_id)
+        return Deleted(id=thread_id, object="thread.deleted")
+
+
+def new_thread(body: ThreadCreate, now: int) -> tuple[Thread, list[Message]]:
+    """A thread and its first messages, not yet stored."""
+    thread = Thread(id=new_id("thread"), created_at=now, metadata=body.metadata or {})
+    return thread, [new_message(message, thread.id, now) for message in body.messages]
+
+
+def insert_thread(tx: Transaction, thread: Thread, messages: Sequence[Message]) -> None:
+    tx.threads.insert(Row(thread))
+    if messages:
+        tx.messages.insert(*(Row(message) for message in messages))

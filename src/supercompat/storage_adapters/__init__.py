@@ -1,0 +1,1 @@
+"""Who remembers: how rows are kept."""

@@ -1,0 +1,119 @@
+"""The tables: a column for what is queried or compared, the object itself as one JSON text.
+
+Every row has a `project`, and its own `seq` that grows in the order of creation. A change here needs a revision
+in `migrations/versions`; a test compares both.
+"""
+
+from typing import Final
+
+import sqlalchemy as sa
+
+from supercompat.wire.objects import RunStatus
+
+ACTIVE: Final[tuple[RunStatus, ...]] = ("queued", "in_progress", "requires_action", "cancelling")
+"""A thread has at most one run with one of these."""
+
+CLAIMABLE: Final[tuple[RunStatus, ...]] = ("queued", "in_progress", "cancelling")
+"""A run with one of these needs an owner; one that waits for tool outputs does not."""
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _status_in(statuses: tuple[RunStatus, ...]) -> sa.TextClause:
+    # Literal text: a partial index is only used by a query that repeats its condition, and bound values do not.
+    return sa.text(f"status IN {statuses}")
+
+
+ACTIVE_RUN: Final = _status_in(ACTIVE)
+CLAIMABLE_RUN: Final = _status_in(CLAIMABLE)
+
+
+def _table(name: str, *own: sa.schema.SchemaItem) -> sa.Table:
+    return sa.Table(
+        name,
+        metadata,
+        # SQLite numbers rows by itself only where the type is spelled INTEGER.
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+        sa.Column("project", sa.String, nullable=False),
+        sa.Column("id", sa.String, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        *own,
+        sa.Column("object", sa.Text, nullable=False),
+        sa.Column("private", sa.Text),
+        sa.UniqueConstraint("project", "id"),
+        # The number of a new row is read by nobody.
+        implicit_returning=False,
+    )
+
+
+def _reference(column: str, nullable: bool = False) -> sa.Column[str]:
+    return sa.Column(column, sa.String, nullable=nullable)
+
+
+def _belongs_to(table: str, column: str) -> sa.ForeignKeyConstraint:
+    return sa.ForeignKeyConstraint(
+        ["project", column], [f"{table}.project", f"{table}.id"], ondelete="CASCADE"
+    )
+
+
+assistants: Final = _table("assistants", sa.Index(None, "project", "seq"))
+
+threads: Final = _table("threads")
+
+messages: Final = _table(
+    "messages",
+    _reference("thread_id"),
+    _reference("run_id", nullable=True),
+    _belongs_to("threads", "thread_id"),
+    sa.Index(None, "project", "thread_id", "seq"),
+    sa.Index(
+        None,
+        "project",
+        "run_id",
+        "seq",
+        sqlite_where=sa.text("run_id IS NOT NULL"),
+        postgresql_where=sa.text("run_id IS NOT NULL"),
+    ),
+)
+
+runs: Final = _table(
+    "runs",
+    _reference("thread_id"),
+    sa.Column("status", sa.String, nullable=False),
+    sa.Column("expires_at", sa.BigInteger),
+    sa.Column("owner", sa.String),
+    sa.Column("lease_until", sa.Double, nullable=False),
+    sa.Column("fence", sa.BigInteger, nullable=False),
+    _belongs_to("threads", "thread_id"),
+    sa.Index(None, "project", "thread_id", "seq"),
+    sa.Index(
+        "uq_runs_active",
+        "project",
+        "thread_id",
+        unique=True,
+        sqlite_where=ACTIVE_RUN,
+        postgresql_where=ACTIVE_RUN,
+    ),
+    sa.Index(
+        "ix_runs_claimable",
+        "project",
+        "lease_until",
+        sqlite_where=CLAIMABLE_RUN,
+        postgresql_where=CLAIMABLE_RUN,
+    ),
+)
+
+steps: Final = _table(
+    "steps",
+    _reference("thread_id"),
+    _reference("run_id"),
+    _belongs_to("runs", "run_id"),
+    sa.Index(None, "project", "run_id", "seq"),
+)

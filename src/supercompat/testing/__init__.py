@@ -1,0 +1,44 @@
+"""What tests are written with.
+
+`ScriptedModel` answers in process; `ScriptedServer` is a real server that speaks and enforces a provider's wire, for
+the real SDKs. Both play the same replies.
+"""
+
+from supercompat.testing.model import ScriptedModel
+from supercompat.testing.openai_server import Received, ScriptedServer
+from supercompat.testing.replies import (
+    EMPTY_CHUNK,
+    Call,
+    Failure,
+    Gate,
+    Reply,
+    Usage,
+    call,
+    drop,
+    error,
+    hang,
+    reasoning,
+    refusal,
+    text,
+    tool_calls,
+)
+
+__all__ = [
+    "EMPTY_CHUNK",
+    "Call",
+    "Failure",
+    "Gate",
+    "Received",
+    "Reply",
+    "ScriptedModel",
+    "ScriptedServer",
+    "Usage",
+    "call",
+    "drop",
+    "error",
+    "hang",
+    "reasoning",
+    "refusal",
+    "text",
+    "tool_calls",
+]

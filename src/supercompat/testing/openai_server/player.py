@@ -1,0 +1,97 @@
+"""Sends one answer over one connection: as a stream or a body, on time, and with its planned accidents."""
+
+import asyncio
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from supercompat.testing.openai_server import bodies
+from supercompat.testing.openai_server.connection import Connection
+from supercompat.testing.openai_server.dialects import Dialect
+from supercompat.testing.openai_server.received import Received
+from supercompat.testing.replies import Failure, Gate, Reply
+
+_JSON = "application/json"
+_EVENTS = "text/event-stream; charset=utf-8"
+
+
+class Player:
+    """Plays the answer to one request. `started` is the loop's time at which that was read.
+
+    Its methods return True if the whole answer was sent, False if the connection was dropped instead.
+    """
+
+    def __init__(self, connection: Connection, received: Received, dialect: Dialect, started: float) -> None:
+        self._connection = connection
+        self._received = received
+        self._dialect = dialect
+        self._started = started
+
+    async def play(self, answer: Reply | Failure | dict[str, Any]) -> bool:
+        """A reply, an error, or an object to answer with."""
+        if isinstance(answer, dict):
+            return await self._respond(200, bodies.encode(answer))
+        if answer.gate:
+            await answer.gate.pass_through()
+        if isinstance(answer, Failure):
+            return await self._fail(answer)
+        if answer.ending == "unanswered":
+            return self._drop()
+        if self._received.body.get("stream"):
+            return await self._stream(answer)
+        return await self._complete(answer)
+
+    async def _fail(self, failure: Failure) -> bool:
+        if failure.raw is not None:
+            headers = {"content-type": "text/html", **failure.headers}
+            return await self._respond(failure.status, failure.raw.encode(), headers)
+        body = bodies.encode(bodies.error_body(failure, self._dialect))
+        return await self._respond(failure.status, body, failure.headers)
+
+    async def _complete(self, reply: Reply) -> bool:
+        for step in reply.steps:
+            if isinstance(step, Gate):
+                await step.pass_through()
+        await self._until(bodies.last_due(reply))
+        if isinstance(reply.ending, Failure):
+            return await self._fail(reply.ending)
+        body = bodies.encode(bodies.completion_body(reply, self._received.body, self._dialect))
+        half = body[: len(body) // 2]
+        if reply.ending == "dropped":
+            await self._begin(200, {"content-type": _JSON, "content-length": str(len(body))}, half)
+            return self._drop()
+        return await self._respond(200, half if reply.ending == "malformed" else body)
+
+    async def _stream(self, reply: Reply) -> bool:
+        # Encoded ahead of the first byte, so that nothing but the schedule is between two events.
+        stream = bodies.stream(reply, self._received.body, self._dialect)
+        await self._begin(200, {"content-type": _EVENTS, "transfer-encoding": "chunked"})
+        for step in stream.steps:
+            if isinstance(step, Gate):
+                await step.pass_through()
+            else:
+                await self._until(step.due)
+                await self._connection.send(step.data)
+        if stream.last is None:
+            return self._drop()
+        await self._connection.send_last(stream.last)
+        return True
+
+    async def _respond(self, status: int, body: bytes, extra: Mapping[str, str] | None = None) -> bool:
+        await self._begin(
+            status, {"content-type": _JSON, "content-length": str(len(body)), **(extra or {})}, body
+        )
+        return True
+
+    async def _begin(self, status: int, headers: Mapping[str, str], body: bytes = b"") -> None:
+        self._received.status = status
+        await self._connection.begin(status, {"x-request-id": f"req_{uuid.uuid4().hex}", **headers}, body)
+
+    def _drop(self) -> bool:
+        self._connection.drop()
+        return False
+
+    async def _until(self, due: float) -> None:
+        delay = due and self._started + due - asyncio.get_running_loop().time()
+        if delay > 0:
+            await asyncio.sleep(delay)

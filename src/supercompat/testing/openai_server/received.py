@@ -1,0 +1,46 @@
+"""What came in: the log of a scripted server, and what can be made of it."""
+
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, cast
+
+from supercompat.testing.replies import Failure, Reply, text
+
+
+@dataclass(eq=False)
+class Received:
+    """One request that came in, and what became of it.
+
+    Attributes:
+        method: such as `POST`.
+        path: as sent, such as `/v1/chat/completions`.
+        headers: names in lower case.
+        body: the JSON object that was sent; empty if there was none.
+        status: the HTTP status that was answered; None until then.
+        finished: set when the whole answer has been handed to the network.
+        closed: set as soon as the peer closed the connection before that. Neither is set
+            while the answer is under way, nor when the server itself dropped the connection.
+    """
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: dict[str, Any] = field(default_factory=dict[str, Any])
+    status: int | None = None
+    finished: threading.Event = field(default_factory=threading.Event, repr=False)
+    closed: threading.Event = field(default_factory=threading.Event, repr=False)
+
+
+Answer: TypeAlias = Reply | Failure | Callable[[Received], Reply | Failure]
+"""A reply, an error, or a function of the request that makes one; it is called on the server's thread."""
+
+
+def echo(request: Received) -> Reply:
+    """Says what the last user message says, word by word."""
+    said: Any = next((m["content"] for m in reversed(request.body["messages"]) if m["role"] == "user"), "")
+    if isinstance(said, list):
+        parts = cast(list[dict[str, Any]], said)
+        said = " ".join(part["text"] for part in parts if part["type"] == "text")
+    return text(*re.findall(r"\s*\S+", said))

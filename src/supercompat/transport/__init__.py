@@ -1,0 +1,1 @@
+"""The in-process door: transports for the openai SDK's HTTP library."""

@@ -1,0 +1,47 @@
+"""An event loop on a daemon thread of ours, for callers that have none."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class HomeLoop:
+    """Starts with its construction, ends with `stop`."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="supercompat loop", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
+        """Run a coroutine there; the result can be waited for here."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def call(self, *args: Any) -> None:
+        """Call a function there, soon: `call(function, *arguments)`. Nothing happens once the loop has ended."""
+        try:
+            self._loop.call_soon_threadsafe(*args)
+        except RuntimeError:
+            return
+
+    def stop(self) -> None:
+        """End the loop: what still runs there is cancelled, the thread ends. Waits for it."""
+        self.call(self._loop.stop)
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+            tasks = asyncio.all_tasks(self._loop)
+            for task in tasks:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        finally:
+            self._loop.close()

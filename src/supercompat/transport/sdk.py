@@ -1,0 +1,109 @@
+"""Makes the openai clients whose calls are answered in process."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import openai
+
+from supercompat.client_adapters.base import ClientAdapter
+from supercompat.client_adapters.registry import adapter_for
+from supercompat.client_adapters.router import ModelRouter
+from supercompat.errors import ConfigurationError
+from supercompat.options import Options
+from supercompat.run_adapters.base import RunAdapter
+from supercompat.run_adapters.completions import CompletionsRunAdapter
+from supercompat.runtime import Composition, start
+from supercompat.storage_adapters.memory import MemoryStorageAdapter
+from supercompat.storage_adapters.protocol import StorageAdapter
+from supercompat.transport.async_door import AsyncDoor
+from supercompat.transport.binding import Binding
+from supercompat.transport.sync_door import SyncDoor
+
+#: Never asked for: requests to it don't leave the process.
+BASE_URL = "http://supercompat.invalid/v1"
+
+
+def supercompat(
+    *,
+    client: object,
+    storage: StorageAdapter | None = None,
+    run_adapter: RunAdapter | None = None,
+    models: Mapping[str, str] | None = None,
+    options: Options | None = None,
+    **openai_options: Any,
+) -> openai.OpenAI:
+    """A real `openai.OpenAI` whose Assistants API is answered in this process.
+
+    Args:
+        client: who answers: a client adapter, a provider's own SDK client, or a mapping from model pattern
+            (`"claude-*"`) to one of these; the first match wins.
+        storage: who remembers; memory by default.
+        run_adapter: how runs are carried out; chat completions by default.
+        models: model aliases, from the name that assistants use to the one that the provider knows.
+        options: everything else.
+        openai_options: for the `openai` client: `timeout`, `max_retries`, `default_headers`, …
+
+    Raises:
+        ConfigurationError: something given can't work.
+    """
+    composition, options = _compose(client, storage, run_adapter, models, options)
+    door = SyncDoor(partial(start, composition), drain=options.drain)
+    return openai.OpenAI(**_sdk_options(openai_options), http_client=_binding().client(door))
+
+
+def async_supercompat(
+    *,
+    client: object,
+    storage: StorageAdapter | None = None,
+    run_adapter: RunAdapter | None = None,
+    models: Mapping[str, str] | None = None,
+    options: Options | None = None,
+    **openai_options: Any,
+) -> openai.AsyncOpenAI:
+    """A real `openai.AsyncOpenAI` whose Assistants API is answered in this process, on the caller's event loop.
+
+    The arguments are those of `supercompat()`.
+    """
+    composition, options = _compose(client, storage, run_adapter, models, options)
+    door = AsyncDoor(partial(start, composition), drain=options.drain)
+    return openai.AsyncOpenAI(**_sdk_options(openai_options), http_client=_binding().async_client(door))
+
+
+def _compose(
+    client: object,
+    storage: StorageAdapter | None,
+    run_adapter: RunAdapter | None,
+    models: Mapping[str, str] | None,
+    options: Options | None,
+) -> tuple[Composition, Options]:
+    options = options or Options()
+    composition = Composition(
+        client=ModelRouter(_routes(client), models or {}, threads=options.provider_threads),
+        storage=storage or MemoryStorageAdapter(),
+        run_adapter=run_adapter or CompletionsRunAdapter(),
+        options=options,
+    )
+    return composition, options
+
+
+def _routes(client: object) -> dict[str, ClientAdapter]:
+    if isinstance(client, Mapping):
+        return {str(pattern): adapter_for(chosen) for pattern, chosen in client.items()}
+    return {"*": adapter_for(client)}
+
+
+def _sdk_options(given: dict[str, Any]) -> dict[str, Any]:
+    if "http_client" in given:
+        raise ConfigurationError(
+            "supercompat() makes the http_client itself: it is where calls are answered."
+        )
+    return {"api_key": "supercompat", "base_url": BASE_URL, **given}
+
+
+def _binding() -> Binding:
+    if int(openai.__version__.partition(".")[0]) >= 3:
+        from supercompat.transport.httpx2 import BINDING
+    else:
+        from supercompat.transport.httpx1 import BINDING
+    return BINDING

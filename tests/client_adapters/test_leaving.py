@@ -1,0 +1,162 @@
+"""Leaving an answer closes the provider's socket at once, wherever the call is, and leaves nothing behind."""
+
+import asyncio
+from typing import Any
+
+import openai
+import pytest
+
+from supercompat.client_adapters.base import Connection
+from supercompat.client_adapters.openai import OpenAIClientAdapter
+from supercompat.errors import ProviderError
+from supercompat.model.events import ModelEvent, TextDelta
+from supercompat.testing.openai_server import Gate, ScriptedServer, text
+from tests.client_adapters.asking import PARAMS, ask, heard
+from tests.client_adapters.conftest import KEY, Connect, closed, happened, no_threads
+
+
+async def cancelled(task: "asyncio.Task[Any]") -> None:
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@pytest.mark.parametrize("earlier_answers", [0, 1])
+async def test_before_the_headers(connect: Connect, server: ScriptedServer, earlier_answers: int):
+    """Also on a connection that was used before. Nothing is tried again, whatever the SDK's retries are."""
+    connection = connect(max_retries=2)
+    for _ in range(earlier_answers):
+        await heard(connection)
+    gate = Gate()
+    server.reply(text("Hello").after(gate))
+    task = asyncio.create_task(heard(connection))
+    await happened(gate.reached)
+    await cancelled(task)
+    await happened(server.requests[-1].closed)
+    await no_threads()
+    assert len(server.requests) == earlier_answers + 1
+
+
+async def test_in_mid_stream(connection: Connection, server: ScriptedServer):
+    gate = Gate()
+    server.reply(text("Hel", gate, "lo"))
+    async with connection.stream(ask()) as events:
+        assert await anext(events) == TextDelta("Hel")
+        await happened(gate.reached)
+    await happened(server.requests[0].closed)
+
+
+async def test_a_task_that_waits_for_the_next_event(connection: Connection, server: ScriptedServer):
+    said: asyncio.Queue[ModelEvent] = asyncio.Queue()
+    gate = Gate()
+    server.reply(text("Hel", gate, "lo"))
+
+    async def listen() -> None:
+        async with connection.stream(ask()) as events:
+            async for event in events:
+                said.put_nowait(event)
+
+    task = asyncio.create_task(listen())
+    assert await said.get() == TextDelta("Hel")
+    await happened(gate.reached)
+    await cancelled(task)
+    await happened(server.requests[0].closed)
+
+
+async def test_while_another_task_reads(connection: Connection, server: ScriptedServer):
+    gate = Gate()
+    server.reply(text("Hel", gate, "lo"))
+    async with connection.stream(ask()) as events:
+        assert await anext(events) == TextDelta("Hel")
+        reading = asyncio.ensure_future(anext(events))
+        await happened(gate.reached)
+    await happened(server.requests[0].closed)
+    with pytest.raises((ProviderError, StopAsyncIteration, asyncio.CancelledError)):
+        await asyncio.wait_for(reading, 5)
+
+
+async def test_with_events_unread(connection: Connection, server: ScriptedServer):
+    server.reply(text(*["word "] * 500).then_hang())
+    async with connection.stream(ask()) as events:
+        assert await anext(events) == TextDelta("word ")
+    await happened(server.requests[0].closed)
+
+
+async def test_a_chat_stream(connection: Connection, server: ScriptedServer):
+    server.reply(text("Hel").then_hang())
+    async with connection.chat({**PARAMS, "stream": True}) as answer:
+        assert answer.chunks is not None
+        await anext(answer.chunks)
+    await happened(server.requests[0].closed)
+
+
+async def test_a_chat_that_is_not_streamed(connection: Connection, server: ScriptedServer):
+    async def complete() -> None:
+        async with connection.chat(PARAMS):
+            pass
+
+    gate = Gate()
+    server.reply(text("Hello").after(gate))
+    task = asyncio.create_task(complete())
+    await happened(gate.reached)
+    await cancelled(task)
+    await happened(server.requests[0].closed)
+    await no_threads()
+
+
+async def test_the_client_goes_on_working(connection: Connection, server: ScriptedServer):
+    server.reply(text("Hel").then_hang(), text("Hello"))
+    async with connection.stream(ask()) as events:
+        await anext(events)
+    assert (await heard(connection))[0] == TextDelta("Hello")
+
+
+async def test_many_at_once(connect: Connect, server: ScriptedServer):
+    connection = connect(max_retries=0)
+    gates = [Gate() for _ in range(10)]
+    server.reply(*(text("Hel", gate, "lo") for gate in gates))
+    tasks = [asyncio.create_task(heard(connection)) for _ in gates]
+    for gate in gates:
+        await happened(gate.reached)
+    for task in tasks[::2]:
+        await cancelled(task)
+    for gate in gates:
+        gate.open()
+    for task in tasks[1::2]:
+        assert [event for event in await task if isinstance(event, TextDelta)] == [
+            TextDelta("Hel"),
+            TextDelta("lo"),
+        ]
+    assert sum(request.closed.is_set() for request in server.requests) == 5
+
+
+@pytest.mark.parametrize("make", [openai.OpenAI, openai.AsyncOpenAI])
+async def test_a_stream_that_a_tracer_wraps(make: Any, server: ScriptedServer):
+    """What stands between the SDK and us may hide the response. Then chunks are read instead of bytes."""
+    client = make(base_url=server.base_url, api_key=KEY, max_retries=0)
+    create = client.chat.completions.create
+
+    def traced(**params: Any) -> Any:
+        return (chunk for chunk in create(**params))
+
+    async def traced_async(**params: Any) -> Any:
+        stream = await create(**params)
+
+        async def chunks() -> Any:
+            async with stream:
+                async for chunk in stream:
+                    yield chunk
+
+        return chunks()
+
+    client.chat.completions.create = traced if make is openai.OpenAI else traced_async
+    connection = OpenAIClientAdapter(client).connect(own_pool=False)
+    gate = Gate()
+    server.reply(text("Hello"), text("Hel", gate, "lo"))
+    assert (await heard(connection))[0] == TextDelta("Hello")
+    async with connection.stream(ask()) as events:
+        assert await anext(events) == TextDelta("Hel")
+        await happened(gate.reached)
+    await happened(server.requests[1].closed)
+    await no_threads()
+    await closed(client)

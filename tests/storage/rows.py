@@ -1,0 +1,64 @@
+"""Rows for the tests, with the least that their objects need."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from supercompat.storage_adapters.protocol import Row, RunRow, Transaction
+from supercompat.wire.objects import (
+    Assistant,
+    CreatedMessage,
+    Message,
+    MessageCreationDetails,
+    Run,
+    RunStatus,
+    RunStep,
+    Thread,
+)
+
+T = TypeVar("T")
+
+
+def assistant(id: str) -> Row[Assistant]:
+    return Row(Assistant(id=id, created_at=1, model="m"))
+
+
+def thread(id: str = "thread_1", **metadata: str) -> Row[Thread]:
+    return Row(Thread(id=id, created_at=1, metadata=metadata))
+
+
+def message(id: str, thread_id: str = "thread_1", run_id: str | None = None) -> Row[Message]:
+    return Row(Message(id=id, created_at=1, thread_id=thread_id, run_id=run_id, role="user"))
+
+
+def run(id: str, status: RunStatus = "queued", thread_id: str = "thread_1", **ownership: Any) -> RunRow:
+    shown = Run(id=id, created_at=1, thread_id=thread_id, assistant_id="asst_1", model="m", status=status)
+    return RunRow(shown, **ownership)
+
+
+def step(id: str, run_id: str, thread_id: str = "thread_1") -> Row[RunStep]:
+    details = MessageCreationDetails(message_creation=CreatedMessage(message_id="msg_1"))
+    return Row(
+        RunStep(
+            id=id,
+            created_at=1,
+            run_id=run_id,
+            assistant_id="asst_1",
+            thread_id=thread_id,
+            type="message_creation",
+            step_details=details,
+        )
+    )
+
+
+def ids(rows: Any) -> list[str]:
+    return [row.object.id for row in rows]
+
+
+def doing(*steps: Callable[[Transaction], object]) -> Callable[[Transaction], None]:
+    """One transaction that does several things."""
+
+    def work(tx: Transaction) -> None:
+        for each in steps:
+            each(tx)
+
+    return work
