@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+#: The SDK says at each call that the Assistants API is deprecated.
+_QUIETLY = ("-W", "ignore::DeprecationWarning")
 
 
 class ChildError(Exception):
@@ -19,7 +21,7 @@ class Child:
     def __init__(self, module: str, *arguments: str) -> None:
         self._module = module
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
+            [sys.executable, *_QUIETLY, "-m", module, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

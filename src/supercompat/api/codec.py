@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from pydantic import BaseModel, SerializeAsAny
 
 from supercompat.api.exchange import Frames, Request
 from supercompat.api.routes import Answer, Route
 from supercompat.api.validation import parse_json, parse_query, validate
-from supercompat.errors import RequestError
 from supercompat.storage_adapters.protocol import Page
 from supercompat.wire.objects import Resource, WireObject
 
@@ -27,7 +26,7 @@ class ListObject(WireObject):
     has_more: bool
 
 
-def decode(route: Route, request: Request) -> tuple[Any, BaseModel | None]:
+def decode(route: Route, request: Request) -> tuple[BaseModel | None, BaseModel | None]:
     """The body and the query that the route asks for.
 
     Raises:
@@ -35,13 +34,7 @@ def decode(route: Route, request: Request) -> tuple[Any, BaseModel | None]:
     """
     raw = None if route.body is None else parse_json(request.body)
     query = None if route.query is None else parse_query(route.query, request.query)
-    if route.body is None:
-        return None, query
-    if issubclass(route.body, BaseModel):
-        return validate(route.body, raw), query
-    if not isinstance(raw, dict):
-        raise RequestError("Invalid type: expected an object.", code="invalid_type")
-    return cast(dict[str, Any], raw), query
+    return (None if route.body is None else validate(route.body, raw)), query
 
 
 def encode(answer: Answer) -> tuple[str, bytes | Frames]:

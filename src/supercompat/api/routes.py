@@ -60,14 +60,14 @@ class Route:
 
     Args:
         path: below `/v1`; `{}` stands for an id, a last `{*}` also for slashes.
-        body: type of the request's body; `dict` for one that is passed on as it is.
+        body: type of the request's body.
         query: type of its query.
     """
 
     method: str
     path: str
     handler: Handler
-    body: type[BaseModel] | type[dict[str, Any]] | None = None
+    body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
 
 
@@ -76,6 +76,10 @@ async def _retrieve_run(services: Services, call: Call) -> Run:
     if not is_resting(run):
         call.headers["openai-poll-after-ms"] = POLL_AFTER
     return run
+
+
+async def _complete_chat(services: Services, call: Call) -> Answer:
+    return await services.chat.complete(call.body.model_dump(exclude_unset=True))
 
 
 async def _list_models(services: Services, _: Call) -> Mapping[str, Any]:
@@ -141,7 +145,7 @@ ROUTES = (
         lambda s, c: s.steps.retrieve(c.ids[0], c.ids[1], c.ids[2]),
         query=wire.IncludeQuery,
     ),
-    Route("POST", "/chat/completions", lambda s, c: s.chat.complete(c.body), dict[str, Any]),
+    Route("POST", "/chat/completions", _complete_chat, wire.ChatCreate),
     Route("GET", "/models", _list_models),
     Route("GET", "/models/{*}", lambda s, c: s.chat.model(c.ids[0])),
 )

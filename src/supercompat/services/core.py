@@ -25,7 +25,6 @@ from supercompat.storage_adapters.protocol import (
 from supercompat.wire.objects import Thread
 from supercompat.wire.requests import ListQuery
 
-
 #: What the API shows for a field that nobody set, where that is not null.
 UNSET: Mapping[str, Any] = {
     "tools": [],

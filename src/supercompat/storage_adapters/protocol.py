@@ -4,7 +4,8 @@ A storage adapter keeps rows. It knows neither the API's rules nor the providers
 a `Store` runs functions as transactions, a `Transaction` offers one `Collection` for each resource.
 """
 
-from collections.abc import Callable, Collection as Some, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection as Some
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 

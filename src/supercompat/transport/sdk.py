@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import openai
 
@@ -89,7 +89,8 @@ def _compose(
 
 def _routes(client: object) -> dict[str, ClientAdapter]:
     if isinstance(client, Mapping):
-        return {str(pattern): adapter_for(chosen) for pattern, chosen in client.items()}
+        chosen = cast("Mapping[str, object]", client)
+        return {pattern: adapter_for(each) for pattern, each in chosen.items()}
     return {"*": adapter_for(client)}
 
 

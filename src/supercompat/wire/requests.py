@@ -405,6 +405,15 @@ class SubmitToolOutputs(Body):
     stream: bool | None = None
 
 
+class ChatCreate(BaseModel):
+    """A chat completion: passed through, so that its provider judges the rest."""
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True, defer_build=True)
+
+    model: str
+    messages: list[Any]
+
+
 class Query(Body):
     """Base of all query strings: unlike in a body, unknown keys are ignored."""
 

@@ -1,6 +1,7 @@
 """A server on a loopback socket that plays a script on OpenAI's wire, for tests with the real SDKs."""
 
 from supercompat.testing.openai_server.received import Answer, Received, echo
+from supercompat.testing.openai_server.server import ScriptedServer
 from supercompat.testing.replies import (
     EMPTY_CHUNK,
     Call,
@@ -17,7 +18,6 @@ from supercompat.testing.replies import (
     text,
     tool_calls,
 )
-from supercompat.testing.openai_server.server import ScriptedServer
 
 __all__ = [
     "EMPTY_CHUNK",

@@ -16,8 +16,8 @@ from supercompat.testing.openai_server.dialects import GROQ, OPENAI, Dialect
 from supercompat.testing.openai_server.fields import Refused, refused
 from supercompat.testing.openai_server.player import Player
 from supercompat.testing.openai_server.received import Answer, Received, echo
-from supercompat.testing.replies import Failure, Reply
 from supercompat.testing.openai_server.rules import check
+from supercompat.testing.replies import Failure, Reply
 
 
 class ScriptedServer:
