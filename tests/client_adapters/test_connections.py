@@ -34,7 +34,7 @@ from supercompat.testing.openai_server import (
 )
 from supercompat.testing.openai_server import Usage as ScriptedUsage
 from tests.client_adapters.asking import PARAMS, ask, heard
-from tests.client_adapters.conftest import KEY, Connect, closed, happened
+from tests.client_adapters.conftest import KEY, Connect, Kind, happened, opened
 
 
 async def test_text_with_usage_and_reason(connection: Connection, server: ScriptedServer):
@@ -107,7 +107,7 @@ async def test_one_connection_serves_many_streams(server: ScriptedServer):
         (error(502, raw="<h1>Bad gateway</h1>"), "server_error", 502, "<h1>Bad gateway</h1>"),
         (drop(), "server_error", None, "Connection error"),
         (text("a").then_drop(), "server_error", None, "peer closed connection"),
-        (text("a").then_error(f"Broken: Bearer {KEY}"), "server_error", None, "Broken: Bearer …"),
+        (text("a").then_error(f"Broken: Bearer {KEY}"), "server_error", None, "Broken: Bearer sk-…"),
         (text("a").then_error("Slow.", code="rate_limit_exceeded"), "rate_limit_exceeded", None, "Slow."),
         (text("a").then_malformed(), "server_error", None, "The provider's answer can't be read"),
     ],
@@ -126,7 +126,7 @@ async def test_failures(
 async def test_a_failure_names_its_cause(connect: Connect, server: ScriptedServer):
     connection = connect(max_retries=0)
     server.close()
-    with pytest.raises(ProviderError, match="Connection error: .*refused|Connection error: All connection") as caught:
+    with pytest.raises(ProviderError, match=r"Connection error: .*(refused|failed)") as caught:
         await heard(connection)
     assert caught.value.status is None
 
@@ -164,7 +164,7 @@ async def test_a_page_instead_of_a_stream(server: ScriptedServer):
 class TestChat:
     async def test_a_body_passes_unchanged(self, connection: Connection, server: ScriptedServer):
         server.reply(text("Hello"))
-        params = {**PARAMS, "seed": 7, "metadata": {"a": "b"}}
+        params = {**PARAMS, "seed": 7, "user": "me"}
         async with connection.chat(params) as answer:
             assert answer.chunks is None
             assert answer.body is not None
@@ -215,11 +215,9 @@ class TestChat:
                 pass
 
 
-async def test_models(kind: Any):
+async def test_models(kind: Kind):
     with ScriptedServer(models=["one", "two"]) as server:
-        client = kind.make(base_url=server.url + kind.path, api_key=KEY)
-        connection = kind.adapter(client).connect(own_pool=False)
-        models = await connection.models()
-        await closed(client)
+        async with opened(kind.make, base_url=server.url + kind.path) as client:
+            models = await kind.adapter(client).connect(own_pool=False).models()
     assert [model["id"] for model in models] == ["one", "two"]
     assert {"id", "object", "created", "owned_by"} <= models[0].keys()

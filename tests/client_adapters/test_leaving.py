@@ -12,7 +12,7 @@ from supercompat.errors import ProviderError
 from supercompat.model.events import ModelEvent, TextDelta
 from supercompat.testing.openai_server import Gate, ScriptedServer, text
 from tests.client_adapters.asking import PARAMS, ask, heard
-from tests.client_adapters.conftest import KEY, Connect, closed, happened, no_threads
+from tests.client_adapters.conftest import Connect, happened, no_threads, opened
 
 
 async def cancelled(task: "asyncio.Task[Any]") -> None:
@@ -130,16 +130,17 @@ async def test_many_at_once(connect: Connect, server: ScriptedServer):
     assert sum(request.closed.is_set() for request in server.requests) == 5
 
 
-@pytest.mark.parametrize("make", [openai.OpenAI, openai.AsyncOpenAI])
-async def test_a_stream_that_a_tracer_wraps(make: Any, server: ScriptedServer):
-    """What stands between the SDK and us may hide the response. Then chunks are read instead of bytes."""
-    client = make(base_url=server.base_url, api_key=KEY, max_retries=0)
-    create = client.chat.completions.create
+def traced(create: Any) -> Any:
+    """As a tracer would replace `create`: what it returns is no stream of the SDK's any more."""
 
-    def traced(**params: Any) -> Any:
+    def replacement(**params: Any) -> Any:
         return (chunk for chunk in create(**params))
 
-    async def traced_async(**params: Any) -> Any:
+    return replacement
+
+
+def traced_async(create: Any) -> Any:
+    async def replacement(**params: Any) -> Any:
         stream = await create(**params)
 
         async def chunks() -> Any:
@@ -149,14 +150,20 @@ async def test_a_stream_that_a_tracer_wraps(make: Any, server: ScriptedServer):
 
         return chunks()
 
-    client.chat.completions.create = traced if make is openai.OpenAI else traced_async
-    connection = OpenAIClientAdapter(client).connect(own_pool=False)
+    return replacement
+
+
+@pytest.mark.parametrize(("make", "trace"), [(openai.OpenAI, traced), (openai.AsyncOpenAI, traced_async)])
+async def test_a_stream_that_a_tracer_wraps(make: Any, trace: Any, server: ScriptedServer):
+    """It may hide the response that is under it. Then its chunks are read, and leaving it still closes the socket."""
     gate = Gate()
     server.reply(text("Hello"), text("Hel", gate, "lo"))
-    assert (await heard(connection))[0] == TextDelta("Hello")
-    async with connection.stream(ask()) as events:
-        assert await anext(events) == TextDelta("Hel")
-        await happened(gate.reached)
-    await happened(server.requests[1].closed)
-    await no_threads()
-    await closed(client)
+    async with opened(make, base_url=server.base_url, max_retries=0) as client:
+        client.chat.completions.create = trace(client.chat.completions.create)
+        connection = OpenAIClientAdapter(client).connect(own_pool=False)
+        assert (await heard(connection))[0] == TextDelta("Hello")
+        async with connection.stream(ask()) as events:
+            assert await anext(events) == TextDelta("Hel")
+            await happened(gate.reached)
+        await happened(server.requests[1].closed)
+        await no_threads()

@@ -26,6 +26,7 @@ from supercompat import (
 )
 from supercompat.testing import ScriptedServer
 from tests.contract.blocking import Blocking
+from tests.contract.judge import Judge
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,11 @@ MakeClient = Callable[..., OpenAI]
 
 @pytest.fixture
 def make_client(setup: Setup, provider: ScriptedServer, tmp_path: Path) -> Iterator[MakeClient]:
-    """Makes clients that share one storage; options go to `supercompat()`. All are closed in the end."""
+    """Makes clients that share one storage; options go to `supercompat()`. All are closed in the end.
+
+    Whatever they are answered has to be as OpenAI's own document describes it.
+    """
+    judge = Judge()
     url = f"sqlite:///{tmp_path / 'assistants.db'}"
     storage = MemoryStorageAdapter() if setup.storage == "memory" else SQLAlchemyStorageAdapter(url)
     with ExitStack() as stack:
@@ -83,8 +88,11 @@ def make_client(setup: Setup, provider: ScriptedServer, tmp_path: Path) -> Itera
             }
             if setup.door == "sync":
                 client: Any = supercompat(**settings)
+                judge.watch(client)
             else:
-                client = Blocking(async_supercompat(**settings), portal)
+                asynchronous = async_supercompat(**settings)
+                judge.watch(asynchronous)
+                client = Blocking(asynchronous, portal)
             if setup.provider == "sync":
                 stack.callback(inner.close)
             else:
@@ -93,6 +101,7 @@ def make_client(setup: Setup, provider: ScriptedServer, tmp_path: Path) -> Itera
             return client
 
         yield make
+    assert not judge.problems
 
 
 @pytest.fixture

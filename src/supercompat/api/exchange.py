@@ -13,7 +13,7 @@ class Request:
 
     Args:
         method: in capitals.
-        path: decoded, with whatever stands before `/v1`.
+        path: as it was sent, percent-encoded, with whatever stands before `/v1`.
         query: pairs in their order, decoded.
         headers: names in lower case.
         read_timeout: seconds that the caller waits for the next byte; None if for ever.

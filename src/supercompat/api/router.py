@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from urllib.parse import unquote
 
 from supercompat.api.routes import Route
 from supercompat.errors import RequestError
@@ -13,7 +14,7 @@ class Router:
         self._served = sorted({route.path.split("/")[1] for _, route in self._routes})
 
     def match(self, method: str, path: str) -> tuple[Route, tuple[str, ...]]:
-        """The operation, and the ids in the path.
+        """The operation, and the decoded ids in the path. An encoded slash is part of an id, not of the path.
 
         Raises:
             RequestError: 404 for a path that is not served, naming what is (C-008); 405 for a wrong method (C-009).
@@ -22,8 +23,8 @@ class Router:
         candidates = [(route, found) for regex, route in self._routes if (found := regex.fullmatch(below))]
         for route, found in candidates:
             if route.method == method:
-                return route, found.groups()
-        shown = f"/v1{below}"
+                return route, tuple(unquote(id) for id in found.groups())
+        shown = f"/v1{unquote(below)}"
         if candidates:
             raise RequestError(
                 f"Not allowed to {method} on {shown}. "

@@ -294,9 +294,8 @@ def _checked(body: Mapping[str, Any], call: Call) -> Mapping[str, Any]:
 def _create(client: Any, body: Mapping[str, Any], *, stream: bool) -> Any:
     """Everything goes as `extra_body`: it takes precedence, is not checked against what this SDK's version knows,
     and spares the transformation of each message, which for a long conversation takes longer than all else."""
-    return client.chat.completions.create(
-        model=body.get("model", ""), messages=[], stream=stream, extra_body=body
-    )
+    how: dict[str, Any] = {"stream": True} if stream else {}
+    return client.chat.completions.create(model=body.get("model", ""), messages=[], extra_body=body, **how)
 
 
 def _response(stream: Any) -> Any | None:

@@ -137,8 +137,8 @@ class Conversation:
         self.seen.append(line_of(message))
 
     def _check(self, run: Run, report: RunReport) -> None:
-        why = run.last_error or run.incomplete_details
-        require(run.status == "completed", f"the run of {report.title!r} ended as {run.status} ({why})")
+        why = run.last_error.message if run.last_error else run.incomplete_details
+        require(run.status == "completed", f"the run of {report.title!r} ended as {run.status}: {why}")
         require(bool(report.answer.strip()), f"{report.title!r} brought no text")
         require(report.answer == self.seen[-1]["text"], f"the deltas of {report.title!r} are not its message")
         listed = self._threads.runs.steps.list(run.id, thread_id=self._thread_id, order="asc")
@@ -152,8 +152,5 @@ class Conversation:
         )
         assert usage
         report.prompt_tokens, report.completion_tokens = usage.prompt_tokens, usage.completion_tokens
-        self._screen.line(
-            "usage",
-            f"{usage.prompt_tokens} tokens in (the thread's {report.history} messages), "
-            f"{usage.completion_tokens} out",
-        )
+        spent = f"{usage.prompt_tokens} tokens in, {usage.completion_tokens} out"
+        self._screen.line("usage", f"{spent}; messages in its history: {report.history}")

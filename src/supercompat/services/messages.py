@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from supercompat.engine.closing import expire_if_due
 from supercompat.engine.lifecycle import ACTIVE
-from supercompat.errors import NotFoundError, RequestError
-from supercompat.services.core import Core, existing_thread, given, page_query, read_page
+from supercompat.errors import RequestError
+from supercompat.services.core import Core, existing_thread, given, missing, page_query, read_page
 from supercompat.storage_adapters.protocol import Page, Row, RunRow, Transaction
 from supercompat.wire.ids import new_id
 from supercompat.wire.objects import Deleted, Message
@@ -93,5 +93,5 @@ def _existing(tx: Transaction, thread_id: str, message_id: str, *, lock: bool = 
     row = tx.messages.get(message_id, lock=lock)
     if row is None or row.object.thread_id != thread_id:
         existing_thread(tx, thread_id)
-        raise NotFoundError("message", message_id)
+        raise missing("message", message_id)
     return row

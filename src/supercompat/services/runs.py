@@ -15,7 +15,7 @@ from supercompat.services.assistants import existing_assistant
 from supercompat.services.core import Core, existing_run, existing_thread, given, page_query, read_run_page
 from supercompat.services.messages import new_message
 from supercompat.services.run_creation import check_thread, new_run
-from supercompat.services.threads import insert_thread, new_thread
+from supercompat.services.threads import insert_thread, new_thread, shown_later
 from supercompat.storage_adapters.protocol import Page, PageQuery, Row, RunRow, Transaction
 from supercompat.wire.events import AssistantEvent
 from supercompat.wire.objects import Run, RunStep, Thread, ToolCallsDetails
@@ -40,7 +40,6 @@ class Runs:
 
     async def create(self, thread_id: str, body: RunCreate) -> Run | Frames:
         """Start a run; its stream if the request asks for one (C-066 to C-074)."""
-        self._check_model(body)
         now = self._core.now()
         messages = [new_message(message, thread_id, now) for message in body.additional_messages or ()]
 
@@ -58,7 +57,6 @@ class Runs:
 
     async def create_thread_and_run(self, body: ThreadRunCreate) -> Run | Frames:
         """Make a thread and start a run on it, both or neither (C-082)."""
-        self._check_model(body)
         thread, messages = new_thread(body.thread, self._core.now())
 
         def work(tx: Transaction) -> RunRow:
@@ -148,16 +146,14 @@ class Runs:
         feed = self._core.supervisor.launch(row, opening)
         return feed.subscribe() if body.stream else row.object
 
-    def _check_model(self, body: RunCreate | ThreadRunCreate) -> None:
-        if body.model is not None:
-            self._core.check_model(body.model)
-
     def _new_row(self, tx: Transaction, thread_id: str, body: RunCreate | ThreadRunCreate) -> RunRow:
         assistant = existing_assistant(tx, body.assistant_id)
         now = self._core.now()
         run, private = new_run(
             assistant, thread_id, body, now=now, expires_at=now + self._core.options.run_expires_after
         )
+        # The assistant may be older than the choice of client adapters.
+        self._core.check_model(run.model)
         return self._core.supervisor.owned(run, private)
 
     def _insert(self, tx: Transaction, row: RunRow) -> None:
@@ -177,7 +173,7 @@ class Runs:
             AssistantEvent("thread.run.queued", row.object),
         ]
         if thread is not None:
-            opening.insert(0, AssistantEvent("thread.created", thread))
+            opening.insert(0, AssistantEvent("thread.created", shown_later(thread)))
         feed = self._core.supervisor.launch(row, opening)
         return feed.subscribe() if stream else row.object
 

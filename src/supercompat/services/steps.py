@@ -2,8 +2,7 @@
 
 from dataclasses import replace
 
-from supercompat.errors import NotFoundError
-from supercompat.services.core import Core, existing_run, page_query, read_page
+from supercompat.services.core import Core, existing_run, missing, page_query, read_page
 from supercompat.storage_adapters.protocol import Page, Row, Transaction
 from supercompat.wire.objects import RunStep
 from supercompat.wire.requests import ListQuery
@@ -18,7 +17,7 @@ class Steps:
             existing_run(tx, thread_id, run_id)
             row = tx.steps.get(step_id)
             if row is None or row.object.run_id != run_id:
-                raise NotFoundError("run step", step_id)
+                raise missing("run step", step_id)
             return shown(row.object)
 
         return await self._core.store.transact(work)

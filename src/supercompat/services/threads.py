@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from supercompat.errors import NotFoundError
-from supercompat.services.core import Core, existing_thread, given
+from supercompat.services.core import Core, existing_thread, given, missing
 from supercompat.services.messages import new_message
 from supercompat.storage_adapters.protocol import Row, Transaction
 from supercompat.wire.ids import new_id
@@ -24,7 +23,7 @@ class Threads:
 
     async def retrieve(self, thread_id: str) -> Thread:
         row = await self._core.store.transact(lambda tx: existing_thread(tx, thread_id))
-        return row.object
+        return shown_later(row.object)
 
     async def modify(self, thread_id: str, body: ThreadModify) -> Thread:
         """Replace what is given (C-046)."""
@@ -40,7 +39,7 @@ class Threads:
     async def delete(self, thread_id: str) -> Deleted:
         """Delete the thread and all that is in it. A run that is active stops (C-047, C-121)."""
         if not await self._core.store.transact(lambda tx: tx.threads.delete(thread_id)):
-            raise NotFoundError("thread", thread_id)
+            raise missing("thread", thread_id)
         self._core.supervisor.forget(thread_id)
         return Deleted(id=thread_id, object="thread.deleted")
 
@@ -49,6 +48,11 @@ def new_thread(body: ThreadCreate, now: int) -> tuple[Thread, list[Message]]:
     """A thread and its first messages, not yet stored."""
     thread = Thread(id=new_id("thread"), created_at=now, metadata=body.metadata or {})
     return thread, [new_message(message, thread.id, now) for message in body.messages]
+
+
+def shown_later(thread: Thread) -> Thread:
+    """The thread as it is shown anywhere but in the answers that create and modify it (C-045)."""
+    return thread.changed(tool_resources=thread.tool_resources or {"code_interpreter": {"file_ids": []}})
 
 
 def insert_thread(tx: Transaction, thread: Thread, messages: Sequence[Message]) -> None:

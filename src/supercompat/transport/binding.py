@@ -7,7 +7,7 @@ other failure is an error body.
 import weakref
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
 from supercompat.api.exchange import Frames, Request
 from supercompat.transport.async_door import AsyncDoor, timed
@@ -44,7 +44,7 @@ def _request(request: Any, body: bytes) -> Request:
     path, _, query = request.url.raw_path.decode("ascii").partition("?")
     return Request(
         method=request.method,
-        path=unquote(path),
+        path=path,
         query=parse_qsl(query, keep_blank_values=True),
         headers={name.lower(): value for name, value in request.headers.items()},
         body=body,

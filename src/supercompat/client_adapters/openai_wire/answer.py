@@ -77,7 +77,7 @@ class AnswerReader:
             delta = an_object(choice.get("message"))
         self._began = self._began or bool(delta)
         yield from _texts(delta)
-        for fragment in map(an_object, a_list(delta.get("tool_calls"))):
+        for fragment in filter(None, map(an_object, a_list(delta.get("tool_calls")))):
             yield from self._calls.read(fragment)
         if function_call := an_object(delta.get("function_call")):
             yield from self._calls.read({"index": 0, "function": function_call})

@@ -6,7 +6,7 @@ the statements that begin and end a transaction, and the pragmas, don't pass the
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import TypeVar
@@ -44,7 +44,7 @@ class SQLiteConnection:
             with self._translated():
                 self._connection = self._connect(path, timeout)
         except BaseException:
-            self._closing.close()
+            self.close()
             raise
 
     def run(self, project: str, work: Callable[[Transaction], T]) -> T:
@@ -58,8 +58,9 @@ class SQLiteConnection:
             return work(TableTransaction(self._connection, project))
 
     def close(self) -> None:
-        """Close the file."""
-        self._closing.close()
+        """Close the file. What was committed is in it, whatever happens here."""
+        with suppress(SQLAlchemyError, sqlite3.Error):
+            self._closing.close()
 
     def _connect(self, path: Path | None, timeout: float) -> sa.Connection:
         # With no isolation level the driver leaves the beginning of transactions to us.

@@ -37,7 +37,7 @@ def create_messages() -> None:
     )
     op.create_index("ix_messages_project_thread_id_seq", "messages", ["project", "thread_id", "seq"])
     op.create_index(
-        "ix_messages_project_run_id_seq",
+        "ix_messages_of_run",
         "messages",
         ["project", "run_id", "seq"],
         sqlite_where=OF_RUN,

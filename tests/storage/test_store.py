@@ -1,0 +1,203 @@
+"""Threads, event loops and endings of a store, on each storage."""
+
+import asyncio
+import gc
+import sqlite3
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from supercompat.errors import ClosedError
+from supercompat.storage_adapters.memory import MemoryStorageAdapter
+from supercompat.storage_adapters.protocol import PageQuery, StorageAdapter, Store, Transaction
+from supercompat.storage_adapters.sql import SQLAlchemyStorageAdapter
+from tests.storage.processes import environment
+from tests.storage.rows import assistant, ids, thread
+
+
+def storage_threads() -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if each.name == "supercompat-storage"]
+
+
+def test_the_adapters_are_storage_adapters(adapter: StorageAdapter, store: Store) -> None:
+    assert isinstance(adapter, StorageAdapter)
+    assert store.durable is not isinstance(adapter, MemoryStorageAdapter)
+
+
+def test_a_store_that_is_not_used_has_no_thread(store: Store) -> None:
+    assert storage_threads() == []
+
+
+async def test_one_thread_for_all_stores_until_the_last_is_closed(adapter: StorageAdapter) -> None:
+    first, second = adapter.open(), adapter.open(project="other")
+    for store in (first, second):
+        await store.transact(lambda tx: tx.assistants.insert(assistant("asst_1")))
+    assert len(storage_threads()) == 1
+    first.close()
+    first.close()
+    assert len(storage_threads()) == 1
+    assert await second.transact(lambda tx: tx.assistants.get("asst_1")) is not None
+    second.close()
+    assert storage_threads() == []
+
+
+async def test_rows_stay_while_the_adapter_lives(adapter: StorageAdapter) -> None:
+    first = adapter.open()
+    await first.transact(lambda tx: tx.assistants.insert(assistant("asst_1")))
+    first.close()
+    again = adapter.open()
+    assert await again.transact(lambda tx: tx.assistants.get("asst_1")) == assistant("asst_1")
+    again.close()
+
+
+async def test_a_closed_store_says_so(store: Store) -> None:
+    store.close()
+    with pytest.raises(ClosedError):
+        await store.transact(lambda tx: None)
+
+
+async def test_close_runs_what_was_submitted(adapter: StorageAdapter) -> None:
+    store = adapter.open()
+    waiting = [
+        asyncio.ensure_future(store.transact(lambda tx, n=n: tx.assistants.insert(assistant(f"asst_{n}"))))
+        for n in range(5)
+    ]
+    await asyncio.sleep(0)
+    store.close()
+    await asyncio.gather(*waiting)
+    again = adapter.open()
+    assert len((await again.transact(lambda tx: tx.assistants.page(PageQuery()))).rows) == 5
+    again.close()
+
+
+async def test_close_from_within_a_transaction_does_not_wait_for_itself(adapter: StorageAdapter) -> None:
+    store = adapter.open()
+    await store.transact(lambda tx: store.close())
+    for each in storage_threads():
+        each.join(5)
+    assert storage_threads() == []
+
+
+def test_several_loops_at_once(store: Store) -> None:
+    async def many(start: int) -> None:
+        await asyncio.gather(
+            *(
+                store.transact(lambda tx, n=n: tx.assistants.insert(assistant(f"asst_{n}")))
+                for n in range(start, start + 20)
+            )
+        )
+
+    def in_a_loop_of_its_own(start: int) -> None:
+        asyncio.run(many(start))
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(in_a_loop_of_its_own, (0, 20, 40)))
+    found = asyncio.run(store.transact(lambda tx: tx.assistants.page(PageQuery(limit=None))))
+    assert sorted(ids(found.rows)) == sorted(f"asst_{n}" for n in range(60))
+
+
+@pytest.mark.parametrize("ends_loop", [False, True])
+def test_work_is_kept_though_nobody_waits_for_it(store: Store, ends_loop: bool) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work(tx: Transaction) -> None:
+        tx.threads.insert(thread())
+        begun.set()
+        assert go_on.wait(20)
+
+    async def leave() -> None:
+        waiting = asyncio.create_task(store.transact(work))
+        await asyncio.to_thread(begun.wait, 20)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        if not ends_loop:
+            go_on.set()
+            await store.transact(lambda tx: None)
+
+    asyncio.run(leave())
+    go_on.set()
+    assert asyncio.run(store.transact(lambda tx: tx.threads.get("thread_1"))) == thread()
+
+
+async def test_an_exception_of_any_kind_reaches_the_caller(store: Store) -> None:
+    def stop(tx: Transaction) -> None:
+        raise StopIteration
+
+    def leave(tx: Transaction) -> None:
+        raise SystemExit(3)
+
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await store.transact(stop)
+    with pytest.raises(SystemExit):
+        await store.transact(leave)
+    assert await store.transact(lambda tx: tx.threads.get("thread_1")) is None
+
+
+def test_a_store_that_is_forgotten_ends_the_thread(adapter: StorageAdapter) -> None:
+    store = adapter.open()
+    asyncio.run(store.transact(lambda tx: None))
+    [thread] = storage_threads()
+    del store
+    gc.collect()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("closes", [True, False])
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///a.db"])
+def test_an_adapter_that_is_forgotten_leaves_no_connection(
+    url: str, closes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    adapter = SQLAlchemyStorageAdapter(url)
+    store = adapter.open()
+    asyncio.run(store.transact(lambda tx: None))
+    connections = [each for each in gc.get_objects() if type(each) is sqlite3.Connection]
+    running = storage_threads()
+    if closes:
+        store.close()
+    del store, adapter
+    gc.collect()
+    for each in running:
+        each.join(10)
+    assert storage_threads() == []
+    assert connections
+    for connection in connections:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            connection.execute("SELECT 1")
+
+
+FORGETFUL = """
+import asyncio, sys
+from supercompat.storage_adapters.{module} import {name}
+
+adapter = {name}({url})
+store = adapter.open()
+asyncio.run(store.transact(lambda tx: None))
+print("done")
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "url"),
+    [("memory", "MemoryStorageAdapter", ""), ("sql", "SQLAlchemyStorageAdapter", "'sqlite:///a.db'")],
+)
+def test_a_process_that_forgets_to_close_ends_quietly(
+    module: str, name: str, url: str, tmp_path: Path
+) -> None:
+    script = FORGETFUL.format(module=module, name=name, url=url)
+    ended = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", script],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=True,
+    )
+    assert (ended.stdout, ended.stderr) == ("done\n", "")
