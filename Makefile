@@ -35,7 +35,8 @@ test-all: $(VENV)/.dev
 .PHONY: matrix
 matrix: $(MATRIX:%=matrix-%)
 
-.PHONY: matrix-%
+# Kept between runs, although it stands between a target and its file.
+.PRECIOUS: $(VENV)/matrix/%/.installed
 matrix-%: $(VENV)/matrix/%/.installed
 	$(VENV)/matrix/$*/bin/python -m pytest -m "not slow" -p no:cacheprovider $(MATRIX_TESTS)
 
@@ -53,10 +54,11 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-## conformance: the score against the Assistants API's checklist
+## conformance: the score against the Assistants API's checklist, and the table in README.md that shows it
 .PHONY: conformance
 conformance: $(VENV)/.dev
-	$(BIN)/python -m pytest -q --conformance
+	$(BIN)/python -m pytest -q --conformance --conformance-json conformance.json
+	$(BIN)/python -m tests.conformance.table conformance.json --write README.md
 
 ## bench: what supercompat adds to a run, beside the raw SDK
 .PHONY: bench

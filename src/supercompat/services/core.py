@@ -22,19 +22,16 @@ from supercompat.storage_adapters.protocol import (
     Store,
     Transaction,
 )
-from supercompat.wire.objects import Assistant, Message, Run, RunStep, Thread
+from supercompat.wire.objects import Assistant, Message, Resource, Run, RunStep, Thread
 from supercompat.wire.requests import ListQuery
 
-#: How the ids of each kind of thing begin.
-PREFIXES: Mapping[str, str] = {
-    kind: resource.prefix
-    for kind, resource in {
-        "assistant": Assistant,
-        "thread": Thread,
-        "message": Message,
-        "run": Run,
-        "run step": RunStep,
-    }.items()
+#: What the API calls each resource, when it speaks of one.
+KINDS: Mapping[str, type[Resource]] = {
+    "assistant": Assistant,
+    "thread": Thread,
+    "message": Message,
+    "run": Run,
+    "run step": RunStep,
 }
 
 #: What the API shows for a field that nobody set, where that is not null.
@@ -90,10 +87,10 @@ def missing(kind: str, id: str, *, param: str | None = None) -> RequestError:
     Imported ids have any shape, so that the prefix is judged only now.
 
     Args:
-        kind: a key of `PREFIXES`.
+        kind: a key of `KINDS`.
         param: where the id stood, if not in its kind's own parameter.
     """
-    prefix = PREFIXES[kind]
+    prefix = KINDS[kind].prefix
     if id.startswith(prefix):
         return NotFoundError(kind, id)
     param = param or f"{kind.split()[-1]}_id"
