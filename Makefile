@@ -106,7 +106,7 @@ export supported
 
 # uv is several times faster. pip also knows the settings of the machine (mirror, proxy), which uv does not read.
 define install
-	@$(BIN)/uv pip install --system-certs --python $(BIN)/python $(1) || \
+	@$(BIN)/uv pip install --system-certs --compile-bytecode --python $(BIN)/python $(1) || \
 		{ echo "uv could not install this; trying pip."; $(BIN)/python -m pip install --disable-pip-version-check $(1); }
 endef
 
@@ -137,7 +137,7 @@ $(VENV)/.demo: requirements/demo.txt requirements/model.txt $(VENV)/.package
 $(VENV)/matrix/%/.installed: requirements/matrix/%.txt pyproject.toml $(VENV)/.bootstrap
 	@echo "Installing what tests need with $*"
 	@"$(PYTHON)" -m venv $(@D)
-	@$(BIN)/uv pip install --quiet --system-certs --python $(@D)/bin/python --require-hashes -r $< -r requirements/bootstrap.txt || \
+	@$(BIN)/uv pip install --quiet --system-certs --compile-bytecode --python $(@D)/bin/python --require-hashes -r $< -r requirements/bootstrap.txt || \
 		$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $< -r requirements/bootstrap.txt
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.samples import Sample
-from benchmarks.startup import BOUNDS
+from benchmarks.startup import BOUNDS, FirstAnswerSample
 from benchmarks.subjects import Case
 
 
@@ -78,28 +78,31 @@ def spread(seconds: Sequence[float]) -> Spread:
 
 @dataclass(frozen=True, slots=True)
 class FirstAnswer:
-    """How long fresh processes took, in milliseconds.
+    """How long fresh processes took: medians in milliseconds, and their ratios to the raw SDK's.
 
     Args:
-        ratio: of the median to the raw SDK's.
-        bound: what the ratio should be at most, if anything.
+        bound: what the ratio of the wall time should be at most, if anything.
     """
 
-    median: float
-    fastest: float
-    ratio: float
+    wall: float
+    wall_ratio: float
+    processor: float
+    processor_ratio: float
     bound: float | None
 
 
-def first_answers(times: Mapping[str, Sequence[float]]) -> dict[str, FirstAnswer]:
-    """From seconds by program."""
-    raw = statistics.median(times["raw"])
-    return {
-        name: FirstAnswer(
-            statistics.median(seconds) * 1000,
-            min(seconds) * 1000,
-            statistics.median(seconds) / raw,
-            BOUNDS.get(name),
+def first_answers(times: Mapping[str, Sequence[FirstAnswerSample]]) -> dict[str, FirstAnswer]:
+    """From the samples by program."""
+    raw_wall, raw_processor = _medians(times["raw"])
+    answers: dict[str, FirstAnswer] = {}
+    for name, samples in times.items():
+        wall, processor = _medians(samples)
+        answers[name] = FirstAnswer(
+            wall, wall / raw_wall, processor, processor / raw_processor, BOUNDS.get(name)
         )
-        for name, seconds in times.items()
-    }
+    return answers
+
+
+def _medians(samples: Sequence[FirstAnswerSample]) -> tuple[float, float]:
+    wall = statistics.median(sample.wall for sample in samples)
+    return wall * 1000, statistics.median(sample.processor for sample in samples) * 1000

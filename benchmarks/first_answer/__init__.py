@@ -1,1 +1,1 @@
-"""Programs that get their first `assistants.create` answered, say so, and end."""
+"""Programs that get their first `assistants.create` answered, print the processor time that it took, and end."""

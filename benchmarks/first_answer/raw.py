@@ -1,4 +1,11 @@
-"""The openai SDK alone, on a transport that answers a constant."""
+"""The openai SDK alone, on a transport that answers a constant.
+
+With the argument `provider` it also makes a client on a real transport, as an application has it before
+supercompat comes.
+"""
+
+import sys
+import time
 
 import httpx2
 import openai
@@ -15,8 +22,10 @@ class _Constant(httpx2.BaseTransport):
         return httpx2.Response(200, content=_ASSISTANT, headers=_HEADERS)
 
 
+if "provider" in sys.argv:
+    provider = openai.OpenAI(api_key="bench", base_url="http://provider.invalid/v1")
 client = openai.OpenAI(
     api_key="bench", base_url="http://constant.invalid/v1", http_client=httpx2.Client(transport=_Constant())
 )
-assistant = client.beta.assistants.create(model="gpt-4o-mini")
-print(assistant.id, flush=True)
+client.beta.assistants.create(model="gpt-4o-mini")
+print(time.process_time(), flush=True)

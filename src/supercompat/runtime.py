@@ -1,14 +1,18 @@
 """The composition root: puts the layers together and starts them."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
 from supercompat.api.application import Application
+from supercompat.api.exchange import Request, Response
 from supercompat.api.routes import Services
 from supercompat.client_adapters.base import Connection
 from supercompat.client_adapters.router import ModelRouter
 from supercompat.engine.clock import Clock, SystemClock
-from supercompat.engine.supervisor import Supervisor
+from supercompat.engine.supervisor import WRITE_TIMEOUT, Supervisor, settled
 from supercompat.options import Options
 from supercompat.run_adapters.base import RunAdapter
 from supercompat.services.assistants import Assistants
@@ -38,25 +42,71 @@ class Runtime:
     def __init__(
         self, application: Application, supervisor: Supervisor, store: Store, connection: Connection
     ) -> None:
-        self.application = application
+        self._application = application
         self._supervisor = supervisor
         self._store = store
         self._connection = connection
+        self._requests: set[asyncio.Task[Any]] = set()
+        self._drain = 0.0
+        self._end_of_loop = self._until_the_loop_ends()
 
     @property
     def owner(self) -> str:
         """The id under which this runtime owns runs."""
         return self._supervisor.owner
 
+    async def start(self, orphans_of: Sequence[str]) -> None:
+        """Take over the runs that nobody owns.
+
+        Raises:
+            StorageError
+        """
+        await anext(self._end_of_loop)
+        await self._supervisor.take_over(orphans_of)
+
+    async def handle(self, request: Request) -> Response:
+        """Answer a request. To be run as a task of its own, which `close` ends if it takes too long."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._requests.add(task)
+        try:
+            return await self._application.handle(request)
+        finally:
+            self._requests.discard(task)
+
     async def close(self, drain: float) -> None:
-        """Wait `drain` seconds for running runs, hand over the rest, close all that was opened."""
-        await self._supervisor.close(drain)
-        await self._connection.aclose()
-        self._store.close()
+        """Wait `drain` seconds for running runs and requests, hand over the rest, close all that was opened.
+
+        Idempotent.
+        """
+        self._drain = drain
+        await self._end_of_loop.aclose()
 
     def abandon(self) -> None:
         """Let go of the store of a runtime whose event loop is gone."""
         self._store.close()
+
+    async def _until_the_loop_ends(self) -> AsyncGenerator[None, None]:
+        """What closing does, in the order of the last lines.
+
+        A loop that ends closes the asynchronous generators that were begun on it. This one was, and so is told
+        without a task that would be pending for ever.
+        """
+        async with AsyncExitStack() as stack:
+            stack.callback(self._store.close)
+            stack.push_async_callback(self._connection.aclose)
+            stack.push_async_callback(self._supervisor.close)
+            stack.push_async_callback(self._end_requests)
+            try:
+                yield
+            finally:
+                await settled([*self._requests, *self._supervisor.tasks()], self._drain)
+
+    async def _end_requests(self) -> None:
+        requests = list(self._requests)
+        for request in requests:
+            request.cancel()
+        await settled(requests, WRITE_TIMEOUT)
 
 
 async def start(composition: Composition, *, own_pool: bool, orphans_of: Sequence[str] = ()) -> Runtime:
@@ -81,7 +131,7 @@ async def start(composition: Composition, *, own_pool: bool, orphans_of: Sequenc
     application = Application(_services(core, connection))
     runtime = Runtime(application, supervisor, store, connection)
     try:
-        await supervisor.take_over(orphans_of)
+        await runtime.start(orphans_of)
     except BaseException:
         await runtime.close(drain=0)
         raise

@@ -5,6 +5,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import groq
@@ -17,6 +18,9 @@ from supercompat.client_adapters.openai import OpenAIClientAdapter
 from supercompat.testing.openai_server import ScriptedServer
 
 KEY = "sk-do-not-show-this-0123456789"
+
+#: The HTTP library of the openai SDK that is installed.
+HTTP: Any = import_module("httpx2" if int(openai.__version__.partition(".")[0]) >= 3 else "httpx")
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from typing import Any
 
 import groq
 import httpx
-import httpx2
 import openai
 import pytest
 
@@ -34,7 +33,7 @@ from supercompat.testing.openai_server import (
 )
 from supercompat.testing.openai_server import Usage as ScriptedUsage
 from tests.client_adapters.asking import PARAMS, ask, heard
-from tests.client_adapters.conftest import KEY, Connect, Kind, happened, opened
+from tests.client_adapters.conftest import HTTP, KEY, Connect, Kind, happened, opened
 
 
 async def test_text_with_usage_and_reason(connection: Connection, server: ScriptedServer):
@@ -80,15 +79,23 @@ async def test_an_answer_that_stops_without_a_reason_is_not_finished(
     assert await heard(connection) == [TextDelta("Hel")]
 
 
-async def test_one_connection_serves_many_streams(server: ScriptedServer):
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_one_connection_serves_many_streams(server: ScriptedServer, asynchronous: bool):
     """The end of a response is read after its last event, or each answer would cost a connection."""
     ports: set[Any] = set()
 
     def note(response: httpx.Response) -> None:
         ports.add(response.extensions["network_stream"].get_extra_info("client_addr"))
 
-    with httpx.Client(event_hooks={"response": [note]}) as http_client:
-        client = groq.Groq(base_url=server.url, api_key=KEY, http_client=http_client)
+    async def note_async(response: httpx.Response) -> None:
+        note(response)
+
+    make, http_client = (
+        (groq.AsyncGroq, httpx.AsyncClient(event_hooks={"response": [note_async]}))
+        if asynchronous
+        else (groq.Groq, httpx.Client(event_hooks={"response": [note]}))
+    )
+    async with opened(make, base_url=server.url, http_client=http_client) as client:
         connection = GroqClientAdapter(client).connect(own_pool=False)
         for _ in range(5):
             await heard(connection)
@@ -148,10 +155,10 @@ async def test_retries_are_the_sdk_s(connect: Connect, server: ScriptedServer):
 
 
 async def test_a_page_instead_of_a_stream(server: ScriptedServer):
-    def page(_: httpx2.Request) -> httpx2.Response:
-        return httpx2.Response(200, headers={"content-type": "text/html"}, text="<title>Login</title>")
+    def page(_: object) -> Any:
+        return HTTP.Response(200, headers={"content-type": "text/html"}, text="<title>Login</title>")
 
-    with httpx2.Client(transport=httpx2.MockTransport(page)) as http_client:
+    with HTTP.Client(transport=HTTP.MockTransport(page)) as http_client:
         client = openai.OpenAI(base_url=server.url, api_key=KEY, http_client=http_client)
         connection = OpenAIClientAdapter(client).connect(own_pool=False)
         with pytest.raises(ProviderError, match="sent no events, but: <title>Login"):

@@ -5,7 +5,6 @@ import json
 from typing import Any
 
 import groq
-import httpx2
 import openai
 import pytest
 
@@ -14,22 +13,22 @@ from supercompat.client_adapters.openai import OpenAIClientAdapter
 from supercompat.model.events import TextDelta
 from supercompat.testing.openai_server import Gate, ScriptedServer, text
 from tests.client_adapters.asking import ask, heard
-from tests.client_adapters.conftest import KEY, happened, opened
+from tests.client_adapters.conftest import HTTP, KEY, happened, opened
 
 
 async def sent_to(base_url: str, **options: Any) -> dict[str, Any]:
     """The body of a request with a limit, to a host that is not really asked."""
-    sent: list[httpx2.Request] = []
+    sent: list[bytes] = []
 
-    def answer(request: httpx2.Request) -> httpx2.Response:
-        sent.append(request)
-        return httpx2.Response(200, text="data: [DONE]\n\n")
+    def answer(request: Any) -> Any:
+        sent.append(request.content)
+        return HTTP.Response(200, text="data: [DONE]\n\n")
 
-    with httpx2.Client(transport=httpx2.MockTransport(answer)) as http_client:
+    with HTTP.Client(transport=HTTP.MockTransport(answer)) as http_client:
         client = openai.OpenAI(base_url=base_url, api_key=KEY, http_client=http_client)
         connection = OpenAIClientAdapter(client, **options).connect(own_pool=False)
         await heard(connection, ask(max_completion_tokens=5))
-    return json.loads(sent[0].content)
+    return json.loads(sent[0])
 
 
 @pytest.mark.parametrize(
@@ -93,7 +92,7 @@ def test_a_client_is_used_on_two_loops(make: Any, adapter: Any, path: str, serve
 
 async def test_an_http_client_of_the_user_s_is_used_as_it_is(server: ScriptedServer):
     """It may carry proxies, certificates or a transport, which a copy would lose."""
-    async with httpx2.AsyncClient(headers={"x-proxied": "yes"}) as http_client:
+    async with HTTP.AsyncClient(headers={"x-proxied": "yes"}) as http_client:
         client = openai.AsyncOpenAI(base_url=server.base_url, api_key=KEY, http_client=http_client)
         connection = OpenAIClientAdapter(client).connect(own_pool=True)
         await heard(connection)

@@ -69,11 +69,12 @@ def test_serves(server: ScriptedServer, model: str, serves: bool):
 
 
 async def test_an_alias_is_applied_once_before_routing(server: ScriptedServer):
-    router = ModelRouter({"b": adapter(server)}, {"a": "b", "b": "c"})
+    router = ModelRouter({"b": adapter(server)}, {"m": "b", "b": "c"})
     connection = connected(router)
-    async with connection.chat({**PARAMS, "model": "a"}):
+    await heard(connection, ask())
+    async with connection.chat(PARAMS):
         pass
-    assert server.requests[0].body["model"] == "b"
+    assert [request.body["model"] for request in server.requests] == ["b", "b"]
     assert not router.serves("b")
 
 

@@ -91,7 +91,7 @@ class Conversation:
 
     def start(self, **settings: Any) -> Run:
         """A run, just created."""
-        runs = self.client.beta.threads.runs
+        runs: Any = self.client.beta.threads.runs
         return runs.create(self.thread_id, assistant_id=self.assistant_id, **settings)
 
     def run(self, **settings: Any) -> Run:
@@ -159,7 +159,8 @@ class Conversation:
 
 def conversation(client: OpenAI, question: Any = "Hi", **assistant: Any) -> Conversation:
     """An assistant with these settings, and a thread that holds the question (an empty one for None)."""
-    made = client.beta.assistants.create(**{"model": MODEL, **assistant})
+    settings: Json = {"model": MODEL, **assistant}
+    made = client.beta.assistants.create(**settings)
     messages: Any = [] if question is None else [{"role": "user", "content": question}]
     thread = client.beta.threads.create(messages=messages)
     return Conversation(client, made.id, thread.id)

@@ -149,7 +149,7 @@ def check_message(events: list[Event], run: Json) -> None:
         "usage": None,
     }
     assert only(events, "thread.run.step.in_progress") == step
-    parts = [{"value": "Hel", "annotations": []}, {"value": "lo"}, {"value": "!"}]
+    parts: list[Json] = [{"value": "Hel", "annotations": []}, {"value": "lo"}, {"value": "!"}]
     assert [event.data for event in events if event.name == "thread.message.delta"] == [
         {
             "id": message["id"],
@@ -159,7 +159,7 @@ def check_message(events: list[Event], run: Json) -> None:
         for part in parts
     ]
     done = only(events, "thread.message.completed")
-    content = [{"type": "text", "text": {"value": "Hello!", "annotations": []}}]
+    content: list[Json] = [{"type": "text", "text": {"value": "Hello!", "annotations": []}}]
     ended = {"status": "completed", "completed_at": done["completed_at"], "content": content}
     assert done == message | ended
     assert done["completed_at"] >= message["created_at"]
@@ -432,8 +432,8 @@ def stored_status(asked: Conversation, seen: Json) -> str | None:
         return asked.retrieve(seen["id"]).status
     if seen["object"] == "thread.message":
         return threads.messages.retrieve(seen["id"], thread_id=asked.thread_id).status
-    ids = {"run_id": seen["run_id"], "thread_id": asked.thread_id}
-    return threads.runs.steps.retrieve(seen["id"], **ids).status
+    steps = threads.runs.steps
+    return steps.retrieve(seen["id"], run_id=seen["run_id"], thread_id=asked.thread_id).status
 
 
 @pytest.mark.conforms("C-156")

@@ -1,9 +1,8 @@
 """Rows for the tests, with the least that their objects need."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-from supercompat.storage_adapters.protocol import Row, RunRow, Transaction
+from supercompat.storage_adapters.protocol import Row, RunRow
 from supercompat.wire.objects import (
     Assistant,
     CreatedMessage,
@@ -14,8 +13,6 @@ from supercompat.wire.objects import (
     RunStep,
     Thread,
 )
-
-T = TypeVar("T")
 
 
 def assistant(id: str) -> Row[Assistant]:
@@ -52,13 +49,3 @@ def step(id: str, run_id: str, thread_id: str = "thread_1") -> Row[RunStep]:
 
 def ids(rows: Any) -> list[str]:
     return [row.object.id for row in rows]
-
-
-def doing(*steps: Callable[[Transaction], object]) -> Callable[[Transaction], None]:
-    """One transaction that does several things."""
-
-    def work(tx: Transaction) -> None:
-        for each in steps:
-            each(tx)
-
-    return work

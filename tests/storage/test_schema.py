@@ -104,7 +104,7 @@ async def test_the_next_release_upgrades_a_file_and_this_one_then_refuses_it(
     await store.transact(lambda tx: tx.threads.insert(Row(thread().object, {"kept": True})))
     store.close()
 
-    assert "'alembic'" in processes.output(processes.start(ON_FILE, tmp_path, source=next_release))
+    assert "'alembic'" in processes.run(ON_FILE, tmp_path, source=next_release)
     with sqlite3.connect(tmp_path / "rows.db") as file:
         assert file.execute("SELECT id, private, note FROM threads").fetchall() == [
             ("thread_1", '{"kept": true}', None)
@@ -118,9 +118,9 @@ async def test_the_next_release_upgrades_a_file_and_this_one_then_refuses_it(
 
 
 def test_two_processes_upgrade_at_once(tmp_path: Path, next_release: Path) -> None:
-    processes.output(processes.start(ON_FILE, tmp_path))
-    children = [processes.start(ON_FILE, tmp_path, source=next_release) for _ in range(2)]
-    assert [processes.output(child).splitlines()[1].split()[0] for child in children] == ["thread_1"] * 2
+    processes.run(ON_FILE, tmp_path)
+    with processes.running(ON_FILE, tmp_path, count=2, source=next_release) as children:
+        assert [processes.output(child).splitlines()[1].split()[0] for child in children] == ["thread_1"] * 2
 
 
 async def test_tables_of_somebody_else_are_left_alone(tmp_path: Path) -> None:
@@ -138,6 +138,6 @@ async def test_tables_of_somebody_else_are_left_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("script", [ON_FILE, IN_MEMORY])
 def test_libraries_are_imported_when_they_are_needed(script: str, tmp_path: Path) -> None:
-    first = processes.output(processes.start(script, tmp_path))
-    again = processes.output(processes.start(script, tmp_path))
+    first = processes.run(script, tmp_path)
+    again = processes.run(script, tmp_path)
     assert first == again == "[]\nthread_1 ['sqlalchemy']\n"

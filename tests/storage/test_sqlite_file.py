@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import threading
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -86,38 +87,39 @@ def count_up(tx):
 
 async def main():
     store = SQLAlchemyStorageAdapter("sqlite:///rows.db").open()
-    print("ready", flush=True)
-    sys.stdin.readline()
     await store.transact(first)
     for _ in range(int(sys.argv[1])):
         await store.transact(count_up)
     store.close()
 
 import supercompat.storage_adapters.sql.sqlite
+print("ready", flush=True)
+sys.stdin.readline()
 asyncio.run(main())
 """
 
 
 def test_processes_make_one_database_and_lose_nothing(tmp_path: Path) -> None:
-    children = [processes.start(COUNTING, tmp_path, str(ROUNDS)) for _ in range(3)]
-    for child in children:
-        assert child.stdout is not None
-        assert child.stdout.readline() == "ready\n"
-    for child in children:
-        assert child.stdin is not None
-        child.stdin.write("\n")
-        child.stdin.flush()
-    for child in children:
-        processes.output(child)
+    with processes.running(COUNTING, tmp_path, str(ROUNDS), count=3) as children:
+        for child in children:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "ready\n"
+        for child in children:
+            assert child.stdin is not None
+            child.stdin.write("\n")
+            child.stdin.flush()
+        for child in children:
+            processes.output(child)
     store = open_file(tmp_path)
     assert counted(store) == str(3 * ROUNDS)
     store.close()
 
 
-async def test_a_file_is_read_by_the_next_process(tmp_path: Path) -> None:
-    processes.output(processes.start(COUNTING, tmp_path, "2"))
+def test_a_file_is_read_by_the_next_process(tmp_path: Path) -> None:
+    with processes.running(COUNTING, tmp_path, "2") as [child]:
+        child.communicate("\n", timeout=50)
     store = open_file(tmp_path)
-    assert await store.transact(lambda tx: tx.threads.get("thread_1")) == thread(count="2")
+    assert counted(store) == "2"
     store.close()
 
 
@@ -147,18 +149,20 @@ async def test_a_folder_in_the_place_of_the_file(tmp_path: Path) -> None:
     store.close()
 
 
+@pytest.mark.parametrize("lock", ["IMMEDIATE", "EXCLUSIVE"])
 @pytest.mark.parametrize("first", [True, False])
-async def test_a_file_that_another_program_holds(tmp_path: Path, first: bool) -> None:
-    """Locked at the first transaction, and at a later one."""
-    if first:
-        sqlite3.connect(tmp_path / "rows.db").close()
-    store = open_file(tmp_path, "?timeout=0.1")
+async def test_a_file_that_another_program_holds(tmp_path: Path, first: bool, lock: str) -> None:
+    """Locked at the first transaction, and at a later one: waited for, and in the end given up."""
+    timeout = 0.2
+    store = open_file(tmp_path, f"?timeout={timeout}")
     if not first:
-        await store.transact(lambda tx: tx.threads.insert(thread()))
+        await store.transact(lambda tx: None)
     other = sqlite3.connect(tmp_path / "rows.db", isolation_level=None)
-    other.execute("BEGIN EXCLUSIVE")
+    other.execute(f"BEGIN {lock}")
+    began = monotonic()
     with pytest.raises(StorageError, match="locked"):
         await store.transact(lambda tx: tx.threads.get("thread_1"))
+    assert monotonic() - began > timeout / 2
     other.execute("ROLLBACK")
     other.close()
     await store.transact(lambda tx: tx.threads.get("thread_1"))

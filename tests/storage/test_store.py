@@ -3,8 +3,6 @@
 import asyncio
 import gc
 import sqlite3
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +13,7 @@ from supercompat.errors import ClosedError
 from supercompat.storage_adapters.memory import MemoryStorageAdapter
 from supercompat.storage_adapters.protocol import PageQuery, StorageAdapter, Store, Transaction
 from supercompat.storage_adapters.sql import SQLAlchemyStorageAdapter
-from tests.storage.processes import environment
+from tests.storage import processes
 from tests.storage.rows import assistant, ids, thread
 
 
@@ -109,7 +107,10 @@ def test_work_is_kept_though_nobody_waits_for_it(store: Store, ends_loop: bool) 
         begun.set()
         assert go_on.wait(20)
 
+    complaints: list[object] = []
+
     async def leave() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
         waiting = asyncio.create_task(store.transact(work))
         await asyncio.to_thread(begun.wait, 20)
         waiting.cancel()
@@ -122,6 +123,7 @@ def test_work_is_kept_though_nobody_waits_for_it(store: Store, ends_loop: bool) 
     asyncio.run(leave())
     go_on.set()
     assert asyncio.run(store.transact(lambda tx: tx.threads.get("thread_1"))) == thread()
+    assert complaints == []
 
 
 async def test_an_exception_of_any_kind_reaches_the_caller(store: Store) -> None:
@@ -140,7 +142,11 @@ async def test_an_exception_of_any_kind_reaches_the_caller(store: Store) -> None
 
 def test_a_store_that_is_forgotten_ends_the_thread(adapter: StorageAdapter) -> None:
     store = adapter.open()
-    asyncio.run(store.transact(lambda tx: None))
+
+    async def use(store: Store) -> None:
+        await store.transact(lambda tx: store.durable)
+
+    asyncio.run(use(store))
     [thread] = storage_threads()
     del store
     gc.collect()
@@ -191,13 +197,4 @@ def test_a_process_that_forgets_to_close_ends_quietly(
     module: str, name: str, url: str, tmp_path: Path
 ) -> None:
     script = FORGETFUL.format(module=module, name=name, url=url)
-    ended = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", script],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=True,
-    )
-    assert (ended.stdout, ended.stderr) == ("done\n", "")
+    assert processes.run(script, tmp_path) == "done\n"

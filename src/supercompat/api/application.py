@@ -8,7 +8,7 @@ from supercompat.api.codec import JSON, decode, encode, encode_json
 from supercompat.api.exchange import Frames, Request, Response
 from supercompat.api.router import Router
 from supercompat.api.routes import ROUTES, Call, Services
-from supercompat.errors import RequestError, StorageError, SupercompatError, internal_error
+from supercompat.errors import ClosedError, RequestError, StorageError, SupercompatError, internal_error
 from supercompat.services.runs import wait_for_poll
 
 logger = logging.getLogger(__name__)
@@ -30,6 +30,8 @@ class Application:
             response = Response(200, headers, body)
         except RequestError as error:
             response = refusal(error, headers)
+        except ClosedError as error:
+            response = unavailable(error, headers)
         except StorageError as error:
             logger.exception("%s %s failed (%s)", request.method, request.path, request_id)
             response = unavailable(error, headers)

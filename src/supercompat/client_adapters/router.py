@@ -1,6 +1,6 @@
 """Several client adapters behind one: the model's name decides."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -47,6 +47,13 @@ class ModelRouter:
         matches = (adapter for pattern, adapter in self._routes.items() if fnmatchcase(name, pattern))
         return next(matches, None)
 
+    def with_aliases(self, models: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The models by the names that they can be asked for: an alias hides the model whose name it takes."""
+        known = {str(model.get("id")): model for model in models}
+        aliases = {alias: known[name] for alias, name in self._aliases.items() if name in known}
+        plain = [model for name, model in known.items() if name not in self._aliases]
+        return plain + [{**model, "id": alias} for alias, model in aliases.items()]
+
     def connect(self, *, own_pool: bool, threads: ProviderThreads | None = None) -> Connection:
         threads = threads or ProviderThreads(self._threads)
         adapters = {id(adapter): adapter for adapter in self._routes.values()}
@@ -83,13 +90,14 @@ class _RoutedConnection:
             yield _renamed(answer, asked)
 
     async def models(self) -> list[dict[str, Any]]:
-        """The models of all providers, each listed where it is routed to."""
-        return [
+        """The models of all providers, each listed where it is routed to, then the aliases of these."""
+        listed = [
             model
             for key, connection in self._connections.items()
             for model in await connection.models()
             if id(self._router.adapter(str(model.get("id")))) == key
         ]
+        return self._router.with_aliases(listed)
 
     async def aclose(self) -> None:
         async with AsyncExitStack() as stack:

@@ -116,7 +116,10 @@ class _ThreadCall(Generic[T]):
             self._thread.start()
         except RuntimeError:
             self._on_end()
-            raise
+            if threading.main_thread().is_alive():
+                raise
+            # The interpreter exits, and starts no more threads: this is over, not broken.
+            raise asyncio.CancelledError from None
 
     def __aiter__(self) -> AsyncIterator[T]:
         return self

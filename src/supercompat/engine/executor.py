@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import anyio
 
@@ -15,9 +15,9 @@ from supercompat.engine.reducer import Change, Output, Reducer
 from supercompat.engine.transcript import BudgetSpentError, History, build_request, read_history
 from supercompat.errors import ProviderError
 from supercompat.model.events import ModelEvent
-from supercompat.storage_adapters.protocol import RunRow, Store, Transaction
+from supercompat.storage_adapters.protocol import Row, RunRow, Store, Transaction
 from supercompat.wire.events import AssistantEvent
-from supercompat.wire.objects import LastError, Run, RunStatus, RunStep
+from supercompat.wire.objects import LastError, Message, Run, RunStatus, RunStep
 
 logger = logging.getLogger(__name__)
 
@@ -83,10 +83,27 @@ class Pass:
         await self._commit(self._open_reducer().fail(error), expected=("queued", "in_progress"))
 
     async def checkpoint(self) -> None:
-        """Store the text of the open message so far."""
-        changes = self._reducer.checkpoint() if self._reducer else []
-        if changes:
-            await self._commit(changes)
+        """Store the text of the open message so far.
+
+        Raises:
+            LostRunError: somebody else has the run.
+        """
+        if texts := self._texts():
+            await self._store.transact(lambda tx: self._keep(tx, texts))
+
+    async def hand_over(self) -> None:
+        """Let go of the run, with its text so far.
+
+        Raises:
+            LostRunError: it has ended, or somebody else has it.
+        """
+        texts = self._texts()
+
+        def work(tx: Transaction) -> None:
+            stored = self._keep(tx, texts)
+            tx.runs.put(replace(stored, owner=None, lease_until=0.0))
+
+        await self._store.transact(work)
 
     def announce_cancelling(self, run: Run) -> None:
         """Publish that the run is `cancelling`, as somebody else has stored it."""
@@ -138,6 +155,18 @@ class Pass:
             await self._store.transact(lambda tx: write(tx, self._row, changes, expected))
             self._feed.publish(event for output in outputs for event in _events(output))
 
+    def _texts(self) -> list[Change]:
+        return self._reducer.checkpoint() if self._reducer else []
+
+    def _keep(self, tx: Transaction, texts: Sequence[Change]) -> RunRow:
+        """Store texts, if the run is still ours. What is stored of it counts: a write of which we were not told
+        may have gone before."""
+        stored = tx.runs.get(self._row.object.id, lock=True)
+        if stored is None or (stored.owner, stored.fence) != (self._row.owner, self._row.fence):
+            raise LostRunError
+        write(tx, stored, texts, ())
+        return stored
+
     def _open_reducer(self) -> Reducer:
         return self._reducer or self._new_reducer(None)
 
@@ -174,4 +203,10 @@ def write(tx: Transaction, owned: RunRow, changes: Sequence[Change], expected: S
         if row.object.id in new:
             collection.insert(row)  # type: ignore[arg-type]
         else:
-            collection.put(row)  # type: ignore[arg-type]
+            collection.put(_with_stored_metadata(tx, row))  # type: ignore[arg-type]
+
+
+def _with_stored_metadata(tx: Transaction, row: Row[Any]) -> Row[Any]:
+    """A message's metadata can be changed while it is being written: what is stored of it counts (C-120)."""
+    stored = tx.messages.get(row.object.id, lock=True) if isinstance(row.object, Message) else None
+    return row if stored is None else replace(row, object=row.object.changed(metadata=stored.object.metadata))

@@ -18,7 +18,7 @@ TRANSITIONS: Mapping[RunStatus, frozenset[RunStatus]] = {
     "in_progress": frozenset(
         {"requires_action", "cancelling", "completed", "failed", "incomplete", "expired"}
     ),
-    "requires_action": frozenset({"queued", "cancelled", "failed", "expired"}),
+    "requires_action": frozenset({"queued", "cancelled", "expired"}),
     "cancelling": frozenset({"cancelled", "expired"}),
 }
 

@@ -6,6 +6,7 @@ compute: until their changes are stored, the pass may still end in another way.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -96,9 +97,9 @@ class Reducer:
         self._now = now
         self._last_message = last_message
         self._message: Message | None = None
+        self._message_step: RunStep | None = None
         self._parts: list[_Part] = []
-        self._step: RunStep | None = None
-        self._step_private: dict[str, Any] = {}
+        self._tool_step: RunStep | None = None
         self._calls: list[_Call] = []
         self._usage = model.Usage()
         self._reason: model.FinishReason | None = None
@@ -116,7 +117,9 @@ class Reducer:
                 return self._start_call(call_id, name)
             case model.ToolCallArguments(index, text):
                 self._calls[index].pieces.append(text)
-                return [wire_events.step_delta(self._open_step().id, wire_events.call_arguments(index, text))]
+                return [
+                    wire_events.step_delta(self._open_tools().id, wire_events.call_arguments(index, text))
+                ]
             case model.UsageReported(usage):
                 self._usage = usage
             case model.Finished(reason):
@@ -154,15 +157,14 @@ class Reducer:
             opening += self._open_tool_step()
         self._calls.append(_Call(call_id, name))
         header = wire_events.call_header(len(self._calls) - 1, call_id, name)
-        return [*opening, wire_events.step_delta(self._open_step().id, header)]
+        return [*opening, wire_events.step_delta(self._open_tools().id, header)]
 
     # Opening
 
     def _open_message(self) -> list[Output]:
         message_id = new_id("msg")
         details = wire.MessageCreationDetails(message_creation=wire.CreatedMessage(message_id=message_id))
-        self._step = self._new_step("message_creation", details)
-        self._step_private = {}
+        self._message_step = self._new_step("message_creation", details)
         self._message = Message(
             id=message_id,
             created_at=self._now(),
@@ -174,16 +176,20 @@ class Reducer:
         )
         self._last_message = message_id
         return [
-            Change(Row(self._step), ("thread.run.step.created", "thread.run.step.in_progress"), new=True),
+            Change(
+                Row(self._message_step), ("thread.run.step.created", "thread.run.step.in_progress"), new=True
+            ),
             Change(Row(self._message), ("thread.message.created", "thread.message.in_progress"), new=True),
         ]
 
     def _open_tool_step(self) -> list[Output]:
-        self._step = self._new_step("tool_calls", wire.ToolCallsDetails())
-        # Where the calls stand in the conversation: behind this message.
-        self._step_private = {"after": self._last_message}
-        row = Row(self._step, self._step_private)
+        self._tool_step = self._new_step("tool_calls", wire.ToolCallsDetails())
+        row = self._tool_row(self._tool_step)
         return [Change(row, ("thread.run.step.created", "thread.run.step.in_progress"), new=True)]
+
+    def _tool_row(self, step: RunStep, **private: Any) -> Row[RunStep]:
+        """The calls stand in the conversation behind the message that is the last so far."""
+        return Row(step, {"after": self._last_message, **private})
 
     def _new_step(
         self, kind: Literal["message_creation", "tool_calls"], details: wire.StepDetails
@@ -206,6 +212,10 @@ class Reducer:
 
         A call that is cut off by a limit can't be carried out, so a limit ends the run also in a tool step.
         """
+        # On a copy: a message that is opened here does not exist until it is stored.
+        return copy(self)._finish()
+
+    def _finish(self) -> list[Output]:
         if self._reason is None:
             broken = LastError(
                 code="server_error", message="The provider's answer ended before it was complete."
@@ -222,7 +232,7 @@ class Reducer:
         """The pass broke: what is open ends with it (S9)."""
         return [
             *self._incomplete_message("run_failed"),
-            *self._end_step("failed", last_error=error),
+            *self._end_steps("failed", last_error=error),
             self._end_run("failed", last_error=error),
         ]
 
@@ -230,7 +240,7 @@ class Reducer:
         """The run was cancelled; it is `cancelling` by now (S10)."""
         return [
             *self._incomplete_message("run_cancelled"),
-            *self._end_step("cancelled"),
+            *self._end_steps("cancelled"),
             self._end_run("cancelled", status_before="cancelling"),
         ]
 
@@ -238,7 +248,7 @@ class Reducer:
         """Its time is over (S12)."""
         return [
             *self._incomplete_message("run_expired"),
-            *self._end_step("expired"),
+            *self._end_steps("expired"),
             self._end_run("expired"),
         ]
 
@@ -253,23 +263,25 @@ class Reducer:
             )
             for call in self._calls
         ]
-        step = self._open_step().changed(step_details=wire.ToolCallsDetails(tool_calls=self._step_calls()))
+        # Text that came after a call is a message too; the calls then stand behind it, as if it had come before.
+        said = self._completed_message(model.Usage()) if self._message else []
+        step = self._open_tools().changed(step_details=wire.ToolCallsDetails(tool_calls=self._step_calls()))
         action = wire.RequiredAction(submit_tool_outputs=wire.RequiredCalls(tool_calls=required))
         run = move(self._run, "requires_action", required_action=action)
         # The step's usage is shown when it completes, which the outputs bring about.
-        billed = {**self._step_private, "usage": usage_state(self._usage)}
         return [
-            Change(Row(step, billed)),
+            *said,
+            Change(self._tool_row(step, usage=usage_state(self._usage))),
             Change(Row(run, self._billed()), ("thread.run.requires_action",)),
         ]
 
     def _incomplete(self, reason: Literal["max_completion_tokens", "content_filter"]) -> list[Output]:
-        opening = [] if self._step else self._open_message()
+        opening = [] if self._message or self._calls else self._open_message()
         message = "max_tokens" if reason == "max_completion_tokens" else reason
         return [
             *opening,
             *self._incomplete_message(message),
-            *self._end_step("completed"),
+            *self._end_steps("completed"),
             self._end_run("incomplete", incomplete_details=wire.IncompleteDetails(reason=reason)),
         ]
 
@@ -278,7 +290,7 @@ class Reducer:
         if self._message is None:
             return []
         changes = self._completed_message(model.Usage())
-        self._message, self._parts = None, []
+        self._message, self._message_step, self._parts = None, None, []
         return changes
 
     def _completed_message(self, usage: model.Usage) -> list[Output]:
@@ -286,7 +298,7 @@ class Reducer:
         done = self._message.changed(status="completed", completed_at=self._now(), content=self._content())
         return [
             Change(Row(done), ("thread.message.completed",)),
-            *self._end_step("completed", usage=usage),
+            *self._end_message_step("completed", usage),
         ]
 
     def _incomplete_message(self, reason: str) -> list[Output]:
@@ -300,21 +312,30 @@ class Reducer:
         )
         return [Change(Row(message), ("thread.message.incomplete",))]
 
-    def _end_step(
-        self,
-        status: StepEnding,
-        *,
-        last_error: LastError | None = None,
-        usage: model.Usage | None = None,
+    def _end_steps(self, status: StepEnding, *, last_error: LastError | None = None) -> list[Output]:
+        """All that are open. The answer is billed to the step with its calls, if there is one."""
+        usage = model.Usage() if self._tool_step else self._usage
+        return [
+            *self._end_message_step(status, usage, last_error),
+            *self._end_tool_step(status, last_error),
+        ]
+
+    def _end_message_step(
+        self, status: StepEnding, usage: model.Usage, last_error: LastError | None = None
     ) -> list[Output]:
-        if self._step is None:
+        if self._message_step is None:
             return []
         fields = step_ended(status, self._now(), last_error=last_error)
-        fields["usage"] = usage_object(self._usage if usage is None else usage)
-        if self._step.type == "tool_calls":
-            fields["step_details"] = wire.ToolCallsDetails(tool_calls=self._step_calls())
-        step = self._step.changed(**fields)
-        return [Change(Row(step, self._step_private), (STEP_EVENTS[status],))]
+        step = self._message_step.changed(**fields, usage=usage_object(usage))
+        return [Change(Row(step), (STEP_EVENTS[status],))]
+
+    def _end_tool_step(self, status: StepEnding, last_error: LastError | None) -> list[Output]:
+        if self._tool_step is None:
+            return []
+        fields = step_ended(status, self._now(), last_error=last_error)
+        details = wire.ToolCallsDetails(tool_calls=self._step_calls())
+        step = self._tool_step.changed(**fields, usage=usage_object(self._usage), step_details=details)
+        return [Change(self._tool_row(step), (STEP_EVENTS[status],))]
 
     def _end_run(
         self,
@@ -344,9 +365,9 @@ class Reducer:
             for call in self._calls
         ]
 
-    def _open_step(self) -> RunStep:
-        assert self._step is not None, "a tool call was continued before it began"
-        return self._step
+    def _open_tools(self) -> RunStep:
+        assert self._tool_step is not None, "a tool call was continued before it began"
+        return self._tool_step
 
 
 def step_ended(status: StepEnding, now: int, *, last_error: LastError | None = None) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import anyio
 
@@ -14,7 +14,7 @@ from supercompat.engine.driver import Driver
 from supercompat.engine.executor import LostRunError, Pass
 from supercompat.engine.feed import Feed
 from supercompat.engine.lifecycle import move
-from supercompat.errors import StorageError, internal_error
+from supercompat.errors import RequestError, StorageError, internal_error
 from supercompat.options import Options
 from supercompat.storage_adapters.protocol import RunRow, Store, Transaction
 from supercompat.wire.events import AssistantEvent
@@ -27,6 +27,13 @@ StopReason: TypeAlias = Literal["cancelled", "deleted", "handed over"]
 
 #: Seconds that a run which is handed over, or ended by us, may take to be written down.
 WRITE_TIMEOUT = 5.0
+
+#: What the readers of a run see when it is handed over.
+HANDED_OVER = RequestError(
+    "The client was closed before the run had ended. The next one that opens this database takes the run over.",
+    status=500,
+    type="server_error",
+)
 
 
 @dataclass(slots=True, eq=False)
@@ -77,7 +84,7 @@ class Supervisor:
         job.scope.deadline = self._deadline(row)
         self._jobs[row.object.id] = job
         job.task = asyncio.create_task(self._carry_out(job), name=f"supercompat {row.object.id}")
-        if self._heartbeat is None or self._heartbeat.done():
+        if self._heartbeat is None:
             self._heartbeat = asyncio.create_task(self._renew_leases(), name="supercompat leases")
         return feed
 
@@ -118,14 +125,24 @@ class Supervisor:
         for row in await self._store.transact(work):
             self.launch(row)
 
-    async def close(self, drain: float) -> None:
-        """Wait `drain` seconds for the passes that are under way, then hand over those that are left."""
-        await self._wait(drain)
+    def tasks(self) -> list["asyncio.Task[None]"]:
+        """The passes that are under way."""
+        return [job.task for job in self._jobs.values() if job.task is not None]
+
+    async def close(self) -> None:
+        """Hand over the passes that are under way, and whatever else this runtime owns."""
         for job in list(self._jobs.values()):
             self._stop(job, "handed over")
-        await self._wait(WRITE_TIMEOUT)
-        if self._heartbeat is not None:
-            self._heartbeat.cancel()
+        await settled(self.tasks(), WRITE_TIMEOUT)
+        for job in list(self._jobs.values()):
+            # A task that is cancelled before it began runs nothing, not even its end.
+            if job.task is not None and job.task.done():
+                await self._hand_over(job)
+        self._rest()
+        try:
+            await self._store.transact(lambda tx: tx.runs.renew(self.owner, 0.0))
+        except StorageError:
+            logger.info("What was left was not released: its leases run out", exc_info=True)
 
     # One job
 
@@ -143,8 +160,8 @@ class Supervisor:
         finally:
             self._jobs.pop(job.row.object.id, None)
             job.feed.end()
-            if not self._jobs and self._heartbeat is not None:
-                self._heartbeat.cancel()
+            if not self._jobs:
+                self._rest()
 
     async def _end_with_the_pass(self, job: Job) -> None:
         try:
@@ -174,6 +191,8 @@ class Supervisor:
                 await self._hand_over(job)
         except LostRunError:
             logger.info("%s had ended before it was stopped", job.row.object.id)
+        except StorageError:
+            logger.exception("%s was stopped, which could not be stored", job.row.object.id)
 
     async def _yield_to_winner(self, job: Job) -> None:
         """The run was moved behind our back: a cancellation is ours to finish, all else is somebody else's."""
@@ -185,18 +204,20 @@ class Supervisor:
 
     async def _hand_over(self, job: Job) -> None:
         """Let go of a run. What is kept in memory dies with us, so there it is cancelled."""
-        run_id = job.row.object.id
         try:
-            if self._store.durable:
-                await job.work.checkpoint()
-                await self._store.transact(lambda tx: _release(tx, run_id, self.owner))
+            if self._store.durable and job.stopped != "cancelled":
+                await job.work.hand_over()
+                job.feed.publish([AssistantEvent("error", HANDED_OVER.body())])
                 return
+            run_id = job.row.object.id
             cancelling = await self._store.transact(lambda tx: start_cancelling(tx, run_id))
             if cancelling is not None:
                 job.work.announce_cancelling(cancelling.object)
             await job.work.break_off("cancelled")
         except LostRunError:
-            logger.info("%s had ended before it was handed over", run_id)
+            logger.info("%s had ended before it was handed over", job.row.object.id)
+        except StorageError:
+            logger.exception("%s could not be handed over", job.row.object.id)
 
     def _stop(self, job: Job, reason: StopReason) -> None:
         if job.stopped is None:
@@ -214,8 +235,13 @@ class Supervisor:
             return float("inf")
         return asyncio.get_running_loop().time() + (expires_at - self._clock.now())
 
+    def _rest(self) -> None:
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
+            self._heartbeat = None
+
     async def _renew_leases(self) -> None:
-        while self._jobs:
+        while True:
             await asyncio.sleep(self._options.lease / 3)
             try:
                 await self._store.transact(self._renew)
@@ -225,10 +251,11 @@ class Supervisor:
     def _renew(self, tx: Transaction) -> None:
         tx.runs.renew(self.owner, self._lease_end())
 
-    async def _wait(self, seconds: float) -> None:
-        tasks = [job.task for job in self._jobs.values() if job.task is not None]
-        if tasks and seconds > 0:
-            await asyncio.wait(tasks, timeout=seconds)
+
+async def settled(tasks: Sequence["asyncio.Task[Any]"], seconds: float) -> None:
+    """Wait, at most so long, until the tasks have ended, however they did."""
+    if tasks and seconds > 0:
+        await asyncio.wait(tasks, timeout=seconds)
 
 
 def start_cancelling(tx: Transaction, run_id: str) -> RunRow | None:
@@ -238,9 +265,3 @@ def start_cancelling(tx: Transaction, run_id: str) -> RunRow | None:
         return None
     row = replace(row, object=move(row.object, "cancelling"))
     return row if tx.runs.put(row, expected=("queued", "in_progress")) else None
-
-
-def _release(tx: Transaction, run_id: str, owner: str) -> None:
-    row = tx.runs.get(run_id, lock=True)
-    if row is not None and row.owner == owner:
-        tx.runs.put(replace(row, owner=None, lease_until=0.0))

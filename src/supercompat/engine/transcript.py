@@ -89,16 +89,19 @@ def build_request(row: RunRow, history: History) -> ModelRequest:
 def turns_of(history: History) -> list[Turn]:
     """The conversation. Tool steps stand behind the message that they followed; text and the calls of one answer
     are one turn (C-133). A step whose calls were never answered is left out: no provider takes half of it."""
-    waiting = [step for step in history.tool_steps if _answered(step.object)]
-    known = {message.id for message in history.messages}
+    known: set[str | None] = {message.id for message in history.messages}
+    followers: dict[str | None, list[Row[RunStep]]] = {}
+    for step in history.tool_steps:
+        if _answered(step.object):
+            after = step.private.get("after")
+            followers.setdefault(after if after in known else None, []).append(step)
     turns: list[Turn] = []
-    _insert_steps(turns, [step for step in waiting if step.private.get("after") not in known])
+    _insert_steps(turns, followers.get(None, ()))
     for message in history.messages:
         turn = _message_turn(message)
         if turn is not None:
             turns.append(turn)
-        followers = [step for step in waiting if step.private.get("after") == message.id]
-        _insert_steps(turns, followers, said_before=message)
+        _insert_steps(turns, followers.get(message.id, ()), said_before=message)
     return turns
 
 

@@ -6,7 +6,7 @@ from supercompat.engine.closing import expire_if_due
 from supercompat.engine.lifecycle import ACTIVE
 from supercompat.errors import RequestError
 from supercompat.services.core import Core, existing_thread, given, missing, page_query, read_page
-from supercompat.storage_adapters.protocol import Page, Row, RunRow, Transaction
+from supercompat.storage_adapters.protocol import Page, PageQuery, Row, RunRow, Transaction
 from supercompat.wire.ids import new_id
 from supercompat.wire.objects import Deleted, Message
 from supercompat.wire.requests import MessageCreate, MessageListQuery, MessageModify
@@ -48,8 +48,16 @@ class Messages:
         return await self._core.store.transact(work)
 
     async def delete(self, thread_id: str, message_id: str) -> Deleted:
+        """Delete a message. Tool steps that followed it in the conversation follow the one before it (C-062)."""
+
         def work(tx: Transaction) -> None:
-            _existing(tx, thread_id, message_id)
+            _existing(tx, thread_id, message_id, lock=True)
+            in_thread = {"thread_id": thread_id}
+            older = tx.messages.page(PageQuery(in_thread, limit=1, after=message_id)).rows
+            after = older[0].object.id if older else None
+            for step in tx.steps.page(PageQuery(in_thread, limit=None)).rows:
+                if step.private.get("after") == message_id:
+                    tx.steps.put(replace(step, private={**step.private, "after": after}))
             tx.messages.delete(message_id)
 
         await self._core.store.transact(work)

@@ -201,8 +201,9 @@ def check_outputs(run: Run, body: SubmitToolOutputs) -> None:
 def _answer(tx: Transaction, run: Run, body: SubmitToolOutputs, now: int) -> RunStep:
     """Complete the step that waits, with the outputs as they were given."""
     outputs = {output.tool_call_id: output.output or "" for output in body.tool_outputs}
-    newest: Sequence[Row[RunStep]] = tx.steps.page(PageQuery({"run_id": run.id}, limit=1)).rows
-    row = newest[0]
+    # The newest, or the one before it, if the model said something behind its calls.
+    newest: Sequence[Row[RunStep]] = tx.steps.page(PageQuery({"run_id": run.id}, limit=2)).rows
+    row = next(row for row in newest if row.object.status == "in_progress")
     assert isinstance(row.object.step_details, ToolCallsDetails)
     calls = [
         call.changed(function=call.function.changed(output=outputs[call.id]))

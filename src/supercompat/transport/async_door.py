@@ -1,13 +1,27 @@
 """The asynchronous door: the work is done on the caller's own event loop."""
 
 import asyncio
+import atexit
 import threading
+import weakref
 from asyncio import AbstractEventLoop
+from contextlib import suppress
+from typing import TypeAlias
 
-from supercompat.api.application import unavailable
 from supercompat.api.exchange import Frames, Request, Response
-from supercompat.errors import ClosedError, SupercompatError
-from supercompat.transport.core import DoorTimeoutError, ProcessGuard, Start, StartedRuntime
+from supercompat.transport.core import (
+    DoorTimeoutError,
+    ProcessGuard,
+    Start,
+    StartedRuntime,
+    closed,
+    failure,
+)
+
+Starting: TypeAlias = "asyncio.Task[StartedRuntime]"
+
+#: Seconds beyond its drain in which a runtime on another loop has to be closed.
+GRACE = 10.0
 
 
 class AsyncDoor:
@@ -24,10 +38,11 @@ class AsyncDoor:
         self._drain = drain
         self._guard = ProcessGuard()
         self._lock = threading.Lock()
-        self._runtimes: dict[AbstractEventLoop, asyncio.Task[StartedRuntime]] = {}
-        self._orphans: list[str] = []
-        self._used = False
-        self._closed = False
+        self._runtimes: dict[AbstractEventLoop, Starting] = {}
+        self._first_loop: weakref.ref[AbstractEventLoop] | None = None
+        self._orphans: set[str] = set()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._is_closed = False
 
     async def handle(self, request: Request) -> Response:
         """Answer a request.
@@ -36,81 +51,126 @@ class AsyncDoor:
             DoorTimeoutError: the request's read timeout has passed.
         """
         try:
-            runtime = await self._started()
-        except SupercompatError as error:
-            return unavailable(error)
-        # The work is a task of its own: it goes on when its caller stops waiting or is cancelled.
-        work = asyncio.ensure_future(runtime.application.handle(request))
-        try:
             async with asyncio.timeout(request.read_timeout):
-                return await asyncio.shield(work)
+                runtime = await asyncio.shield(self._started())
+                return await _answered(runtime, request)
         except TimeoutError:
             raise DoorTimeoutError from None
+        except Exception as error:
+            return failure(error)
 
     async def close(self) -> None:
         """Drain, hand over, let go of everything. Idempotent."""
-        with self._lock:
-            runtimes, self._runtimes, self._closed = self._runtimes, {}, True
         if self._guard.forked:
             return
         here = asyncio.get_running_loop()
-        for loop, starting in runtimes.items():
-            if loop is here and (runtime := _finished(starting)):
-                await runtime.close(self._drain)
+        for loop, starting in self._take().items():
+            if loop is here:
+                await _close(starting, self._drain)
+            elif loop.is_running():
+                closing = asyncio.run_coroutine_threadsafe(_close(starting, self._drain), loop)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(asyncio.wrap_future(closing), self._drain + GRACE)
             else:
-                _close_elsewhere(loop, starting, self._drain)
+                self._close_when_it_runs(loop, starting)
 
     def close_later(self) -> None:
-        """Close from a finalizer, outside of any loop."""
+        """Close from a finalizer, outside of any loop and in any thread."""
         if self._guard.forked:
             return
-        with self._lock:
-            runtimes, self._runtimes, self._closed = self._runtimes, {}, True
-        for loop, starting in runtimes.items():
-            _close_elsewhere(loop, starting, self._drain)
+        for loop, starting in self._take().items():
+            self._close_when_it_runs(loop, starting)
 
-    async def _started(self) -> StartedRuntime:
+    def _close_at_exit(self) -> None:
+        """Loops that were left without being closed get to run once more."""
+        if self._guard.forked:
+            return
+        for loop, starting in self._take().items():
+            with suppress(TimeoutError):
+                if loop.is_closed():
+                    _abandon(starting)
+                elif loop.is_running():
+                    closing = asyncio.run_coroutine_threadsafe(_close(starting, self._drain), loop)
+                    closing.result(self._drain + GRACE)
+                else:
+                    loop.run_until_complete(_close(starting, self._drain))
+
+    def _started(self) -> Starting:
         self._guard.enter()
         loop = asyncio.get_running_loop()
         with self._lock:
-            if self._closed:
-                raise ClosedError("The client was closed.")
+            if self._is_closed:
+                raise closed()
             starting = self._runtimes.get(loop)
-            if starting is None:
+            if starting is None or _has_failed(starting):
                 self._bury()
-                starting = loop.create_task(self._start(own_pool=self._used, orphans_of=tuple(self._orphans)))
-                self._runtimes[loop] = starting
-                self._used = True
-        try:
-            return await asyncio.shield(starting)
-        except SupercompatError:
-            self._runtimes.pop(loop, None)
-            raise
+                if self._first_loop is None:
+                    self._first_loop = weakref.ref(loop)
+                    atexit.register(self._close_at_exit)
+                starting = self._runtimes[loop] = loop.create_task(self._start_on(loop))
+            return starting
+
+    async def _start_on(self, loop: AbstractEventLoop) -> StartedRuntime:
+        assert self._first_loop is not None
+        orphans = tuple(self._orphans)
+        runtime = await self._start(own_pool=self._first_loop() is not loop, orphans_of=orphans)
+        self._orphans.difference_update(orphans)
+        return runtime
 
     def _bury(self) -> None:
         """Let go of the runtimes whose loops have ended; their runs are for whoever starts next."""
         for loop in [loop for loop in self._runtimes if loop.is_closed()]:
-            runtime = _finished(self._runtimes.pop(loop))
+            runtime = _abandon(self._runtimes.pop(loop))
             if runtime is not None:
-                self._orphans.append(runtime.owner)
-                runtime.abandon()
+                self._orphans.add(runtime.owner)
+
+    def _take(self) -> dict[AbstractEventLoop, Starting]:
+        """All runtimes, to be closed. No other is started from now on."""
+        with self._lock:
+            runtimes, self._runtimes, self._is_closed = self._runtimes, {}, True
+        atexit.unregister(self._close_at_exit)
+        return runtimes
+
+    def _close_when_it_runs(self, loop: AbstractEventLoop, starting: Starting) -> None:
+        # A loop that was closed has closed its runtime, or can't any more.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(self._begin_to_close, loop, starting)
+
+    def _begin_to_close(self, loop: AbstractEventLoop, starting: Starting) -> None:
+        closing = loop.create_task(_close(starting, self._drain))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
 
-def _finished(starting: "asyncio.Task[StartedRuntime]") -> StartedRuntime | None:
-    if starting.done() and not starting.cancelled() and starting.exception() is None:
-        return starting.result()
-    return None
+async def _answered(runtime: StartedRuntime, request: Request) -> Response:
+    # A task of its own: it goes on when its caller stops waiting or is cancelled.
+    work = asyncio.ensure_future(runtime.handle(request))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        caller = asyncio.current_task()
+        if work.cancelled() and caller is not None and not caller.cancelling():
+            return failure(closed())
+        raise
 
 
-def _close_elsewhere(loop: AbstractEventLoop, starting: "asyncio.Task[StartedRuntime]", drain: float) -> None:
-    """Close a runtime that lives on another loop, or whose loop is gone."""
-    runtime = _finished(starting)
-    if runtime is None:
-        return
-    if loop.is_running():
-        asyncio.run_coroutine_threadsafe(runtime.close(drain), loop)
-    else:
-        runtime.abandon()
+def _has_failed(starting: Starting) -> bool:
+    return starting.done() and (starting.cancelled() or starting.exception() is not None)
+
+
+async def _close(starting: Starting, drain: float) -> None:
+    await asyncio.wait([starting])
+    if not _has_failed(starting):
+        await starting.result().close(drain)
+
+
+def _abandon(starting: Starting) -> StartedRuntime | None:
+    """Let go of a runtime whose event loop is gone."""
+    if not starting.done() or _has_failed(starting):
+        return None
+    runtime = starting.result()
+    runtime.abandon()
+    return runtime
 
 
 async def timed(frames: Frames, timeout: float | None) -> Frames:

@@ -36,7 +36,7 @@ class Binding:
     def async_client(self, door: AsyncDoor) -> Any:
         """The same for asynchronous callers."""
         transport = self._async_transport(door)
-        weakref.finalize(transport, door.close_later)
+        weakref.finalize(transport, door.close_later).atexit = False
         return self._http.AsyncClient(transport=transport, trust_env=False)
 
 
@@ -48,8 +48,12 @@ def _request(request: Any, body: bytes) -> Request:
         query=parse_qsl(query, keep_blank_values=True),
         headers={name.lower(): value for name, value in request.headers.items()},
         body=body,
-        read_timeout=request.extensions.get("timeout", {}).get("read"),
+        read_timeout=_read_timeout(request),
     )
+
+
+def _read_timeout(request: Any) -> float | None:
+    return request.extensions.get("timeout", {}).get("read")
 
 
 def _sync_transport(http: Any) -> Any:
@@ -93,7 +97,8 @@ def _sync_transport(http: Any) -> Any:
 def _async_transport(http: Any) -> Any:
     class FrameStream(http.AsyncByteStream):
         def __init__(self, frames: Frames, request: Any) -> None:
-            self._frames = timed(frames, _request(request, b"").read_timeout)
+            self._source = frames
+            self._frames = timed(frames, _read_timeout(request))
             self._request = request
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -105,6 +110,8 @@ def _async_transport(http: Any) -> Any:
 
         async def aclose(self) -> None:
             await self._frames.aclose()
+            # The one above does not close what it never began to read.
+            await self._source.aclose()
 
     class AsyncInProcessTransport(http.AsyncBaseTransport):
         """The asynchronous door as a transport."""

@@ -1,11 +1,16 @@
 """What both in-process doors need: how a runtime is started, and what may go wrong on the way to it."""
 
+import logging
 import os
 from collections.abc import Sequence
 from typing import Protocol
 
-from supercompat.api.application import Application
-from supercompat.errors import ForkedError
+from supercompat.api.application import refusal, unavailable
+from supercompat.api.exchange import Request, Response
+from supercompat.errors import ClosedError, ForkedError, RequestError, SupercompatError, internal_error
+from supercompat.wire.events import AssistantEvent
+
+logger = logging.getLogger(__name__)
 
 
 class DoorTimeoutError(TimeoutError):
@@ -14,10 +19,9 @@ class DoorTimeoutError(TimeoutError):
 
 class StartedRuntime(Protocol):
     @property
-    def application(self) -> Application: ...
-
-    @property
     def owner(self) -> str: ...
+
+    async def handle(self, request: Request) -> Response: ...
 
     async def close(self, drain: float) -> None: ...
 
@@ -31,7 +35,10 @@ class Start(Protocol):
 
 
 class ProcessGuard:
-    """Remembers the process in which a runtime was started: its threads and sockets don't survive a fork."""
+    """Remembers the process in which a runtime was started: its threads and sockets don't survive a fork.
+
+    To be asked before any lock is taken: in the child, a thread that is gone may hold it.
+    """
 
     def __init__(self) -> None:
         self._pid: int | None = None
@@ -52,3 +59,21 @@ class ProcessGuard:
     @property
     def forked(self) -> bool:
         return self._pid is not None and self._pid != os.getpid()
+
+
+def failure(error: Exception) -> Response:
+    """The answer to a request that did not get as far as the application."""
+    if isinstance(error, SupercompatError):
+        return unavailable(error)
+    logger.error("A request could not be carried out", exc_info=error)
+    return refusal(internal_error())
+
+
+def closed() -> ClosedError:
+    return ClosedError("The client was closed.")
+
+
+def broken_off() -> bytes:
+    """The last frame of a stream whose client was closed while it was read."""
+    body = RequestError(str(closed()), status=500, type="server_error").body()
+    return AssistantEvent("error", body).encode()

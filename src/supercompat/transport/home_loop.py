@@ -6,6 +6,8 @@ from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from supercompat.errors import ClosedError
+
 T = TypeVar("T")
 
 
@@ -14,12 +16,23 @@ class HomeLoop:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="supercompat loop", daemon=True)
+        self._lock = threading.Lock()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="supercompat-loop", daemon=True)
         self._thread.start()
 
     def submit(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
-        """Run a coroutine there; the result can be waited for here."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        """Run a coroutine there; the result can be waited for here.
+
+        Raises:
+            ClosedError: the loop has ended, or is about to.
+        """
+        # What is submitted before the loop is told to stop still becomes a task, and so is ended with the others.
+        with self._lock:
+            if not self._stopping:
+                return asyncio.run_coroutine_threadsafe(work, self._loop)
+        work.close()
+        raise ClosedError("The client was closed.")
 
     def call(self, *args: Any) -> None:
         """Call a function there, soon: `call(function, *arguments)`. Nothing happens once the loop has ended."""
@@ -30,6 +43,8 @@ class HomeLoop:
 
     def stop(self) -> None:
         """End the loop: what still runs there is cancelled, the thread ends. Waits for it."""
+        with self._lock:
+            self._stopping = True
         self.call(self._loop.stop)
         if threading.current_thread() is not self._thread:
             self._thread.join()

@@ -106,9 +106,9 @@ def _use_wal(driver: sqlite3.Connection, timeout: float) -> None:
 def _engine(driver: sqlite3.Connection) -> sa.Engine:
     engine = sa.create_engine("sqlite://", creator=lambda: driver, poolclass=sa.StaticPool)
 
-    @event.listens_for(engine, "begin")
-    def begin(_: sa.Connection) -> None:  # pyright: ignore[reportUnusedFunction]
+    def begin(_: sa.Connection) -> None:
         # The write lock from the start: a transaction that reads, then writes, can't be overtaken in between.
         driver.execute("BEGIN IMMEDIATE")
 
+    event.listen(engine, "begin", begin)
     return engine

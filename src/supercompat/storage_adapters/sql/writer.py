@@ -1,9 +1,12 @@
 """A thread that carries out jobs one after the other."""
 
+import os
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import TypeAlias
+
+from supercompat.errors import ForkedError
 
 Job: TypeAlias = Callable[[], None]
 
@@ -25,6 +28,7 @@ class Writer:
         # Reentrant, for a finalizer can interrupt whoever holds it.
         self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
+        self._process: int | None = None
 
     def join(self, user: object) -> None:
         """Count `user`, any hashable thing, among those for whom the thread stays."""
@@ -37,19 +41,30 @@ class Writer:
             self._jobs.put(threading.Event())
 
     def submit(self, user: object, job: Job) -> bool:
-        """Run `job`, which must not raise, after those that were submitted before. False if `user` has left."""
+        """Run `job`, which must not raise, after those that were submitted before. False if `user` has left.
+
+        Raises:
+            ForkedError: the thread was started before the process forked, and has not come along.
+        """
+        if self._is_left_behind:
+            raise ForkedError(
+                "This storage was used before the process forked. Make a new storage adapter in the child process."
+            )
         with self._lock:
             if user not in self._users:
                 return False
             if self._thread is None:
                 thread = threading.Thread(target=self._work, name=self._name, daemon=True)
                 thread.start()
-                self._thread = thread
+                # The process first: whoever looks in between without the lock must not take it for a child.
+                self._process, self._thread = os.getpid(), thread
             self._jobs.put(job)
             return True
 
     def run_last(self, job: Job) -> None:
         """Run `job` after those that were submitted before, here if the thread has ended."""
+        if self._is_left_behind:
+            return
         with self._lock:
             if self._thread is None:
                 job()
@@ -59,6 +74,8 @@ class Writer:
 
     def settle(self) -> None:
         """Wait until all that was submitted has run and, if nobody uses the thread, until it has ended."""
+        if self._is_left_behind:
+            return
         judged = threading.Event()
         with self._lock:
             thread = self._thread
@@ -68,6 +85,11 @@ class Writer:
         judged.wait()
         if self._thread is not thread:
             thread.join()
+
+    @property
+    def _is_left_behind(self) -> bool:
+        """In the child of a fork, where a lock may be held by a thread that is gone."""
+        return self._thread is not None and self._process != os.getpid()
 
     def _work(self) -> None:
         wishes: list[threading.Event] = []

@@ -1,0 +1,41 @@
+"""What a client may leave behind: threads, file descriptors, tasks."""
+
+import asyncio
+import gc
+import os
+import threading
+from dataclasses import dataclass
+
+from tests.contract.conversations import DEADLINE
+
+
+def ours() -> list[threading.Thread]:
+    """The threads that supercompat has started and that go on."""
+    return [thread for thread in threading.enumerate() if thread.name.startswith("supercompat")]
+
+
+def no_threads() -> None:
+    """Returns when no thread of ours is left."""
+    for thread in ours():
+        thread.join(DEADLINE)
+        assert not thread.is_alive(), thread.name
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the process holds: threads, and open files and sockets."""
+
+    threads: int
+    files: int
+
+
+def held() -> Held:
+    """What is held once what was forgotten is collected, and the threads of ours that are about to end have ended."""
+    gc.collect()
+    no_threads()
+    return Held(threading.active_count(), len(os.listdir("/proc/self/fd")))
+
+
+def other_tasks() -> set["asyncio.Task[object]"]:
+    """The tasks of the running loop but the current one."""
+    return asyncio.all_tasks() - {asyncio.current_task()}
