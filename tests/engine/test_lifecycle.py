@@ -64,7 +64,7 @@ def a_run(status: RunStatus) -> Run:
 
 
 @pytest.mark.conforms("C-088")
-@pytest.mark.parametrize(("before", "after"), product(STATUSES, STATUSES))
+@pytest.mark.parametrize(("before", "after"), list(product(STATUSES, STATUSES)))
 def test_what_may_follow(before: RunStatus, after: RunStatus) -> None:
     run = a_run(before)
     if (before, after) in LEGAL:
@@ -75,14 +75,15 @@ def test_what_may_follow(before: RunStatus, after: RunStatus) -> None:
 
 
 def test_every_status_is_active_or_terminal() -> None:
-    assert ACTIVE | TERMINAL == set(STATUSES)
-    assert ACTIVE & TERMINAL == set()
-    assert RESTING == TERMINAL | {"requires_action"}
+    assert not ACTIVE & TERMINAL
+    assert set(STATUSES) == ACTIVE | TERMINAL
+    assert {"requires_action"} == RESTING & ACTIVE
+    assert TERMINAL < RESTING
 
 
 @pytest.mark.conforms("C-089")
 @pytest.mark.parametrize(("before", "after"), sorted(LEGAL))
-def test_only_a_run_that_has_not_ended_can_expire(before: RunStatus, after: RunStatus) -> None:
+def test_a_run_that_has_ended_waits_for_nothing(before: RunStatus, after: RunStatus) -> None:
     moved = move(a_run(before), after, started_at=5)
     ended = after in TERMINAL
     assert (moved.expires_at is None, moved.required_action is None) == (ended, ended)

@@ -4,7 +4,6 @@ import json
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from itertools import count
 from typing import Any, TypeAlias
 
 from supercompat.client_adapters.base import ChatAnswer
@@ -102,14 +101,15 @@ async def play(reply: Reply) -> AsyncIterator[ModelEvent]:
     """The reply as what a model says."""
     if reply.ending == "unanswered":
         raise ProviderError("The connection was closed before an answer came.")
-    calls = count()
     index = -1
     for step in reply.steps:
         if isinstance(step, Gate):
             await step.pass_through()
         elif isinstance(step, Call):
-            index = next(calls)
+            index += 1
             yield events.ToolCallStarted(index, step.id or new_call_id(), step.name)
+            if not step.arguments:
+                yield events.ToolCallArguments(index, "{}")
         else:
             for event in _said(step, index):
                 yield event
