@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,9 +16,13 @@ class ChildError(Exception):
 
 
 class Child:
-    """A running child. It is expected to end when its standard input does."""
+    """A running child. It is expected to end when its standard input does.
 
-    def __init__(self, module: str, *arguments: str) -> None:
+    Args:
+        environment: its environment variables; by default those of this process.
+    """
+
+    def __init__(self, module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         self._module = module
         self._process = subprocess.Popen(
             [sys.executable, *_QUIETLY, "-m", module, *arguments],
@@ -26,6 +30,7 @@ class Child:
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
+            env=environment,
         )
 
     def read(self) -> str:
@@ -61,9 +66,9 @@ class Child:
 
 
 @contextmanager
-def started(module: str, *arguments: str) -> Iterator[Child]:
+def started(module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Iterator[Child]:
     """`python -m module arguments…`, ended with the block."""
-    child = Child(module, *arguments)
+    child = Child(module, *arguments, environment=environment)
     try:
         yield child
     finally:

@@ -1,7 +1,8 @@
 """Everything that `supercompat()` can be told beside its three adapters."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from supercompat.clock import Clock, SystemClock
 from supercompat.errors import ConfigurationError
 
 
@@ -15,6 +16,7 @@ class Options:
         drain: seconds for which `close()` waits for running runs before it hands them over (with memory
             storage: cancels them).
         provider_threads: how many calls of a synchronous provider client may be under way at once.
+        clock: what time it is; for tests.
 
     Raises:
         ConfigurationError: a value is out of range.
@@ -24,6 +26,7 @@ class Options:
     lease: float = 15.0
     drain: float = 10.0
     provider_threads: int = 64
+    clock: Clock = field(default_factory=SystemClock)
 
     def __post_init__(self) -> None:
         for name, least in (("run_expires_after", 1), ("lease", 1), ("drain", 0), ("provider_threads", 1)):

@@ -11,7 +11,6 @@ from supercompat.api.exchange import Request, Response
 from supercompat.api.routes import Services
 from supercompat.client_adapters.base import Connection
 from supercompat.client_adapters.router import ModelRouter
-from supercompat.engine.clock import Clock, SystemClock
 from supercompat.engine.supervisor import WRITE_TIMEOUT, Supervisor, settled
 from supercompat.options import Options
 from supercompat.run_adapters.base import RunAdapter
@@ -33,7 +32,6 @@ class Composition:
     storage: StorageAdapter
     run_adapter: RunAdapter
     options: Options = field(default_factory=Options)
-    clock: Clock = field(default_factory=SystemClock)
 
 
 class Runtime:
@@ -124,10 +122,9 @@ async def start(composition: Composition, *, own_pool: bool, orphans_of: Sequenc
     supervisor = Supervisor(
         store=store,
         driver=composition.run_adapter.driver(connection),
-        clock=composition.clock,
         options=composition.options,
     )
-    core = Core(store, supervisor, composition.clock, composition.options, composition.client.serves)
+    core = Core(store, supervisor, composition.options, composition.client.serves)
     application = Application(_services(core, connection))
     runtime = Runtime(application, supervisor, store, connection)
     try:

@@ -46,7 +46,9 @@ def test_models(make_client: MakeClient, adapter: OpenAIClientAdapter) -> None:
 
 @pytest.mark.conforms("C-175")
 def test_aliases_are_models(make_client: MakeClient, adapter: OpenAIClientAdapter) -> None:
-    client = make_client(client=adapter, models={"best": "llama-3", "gpt-4o": "org/model:free", "none": "gone"})
+    client = make_client(
+        client=adapter, models={"best": "llama-3", "gpt-4o": "org/model:free", "none": "gone"}
+    )
     assert [model.id for model in client.models.list()] == ["org/model:free", "llama-3", "best", "gpt-4o"]
     model = client.models.retrieve("best")
     assert (model.id, model.object, model.owned_by) == ("best", "model", "scripted")

@@ -306,7 +306,6 @@ def test_text_after_a_call_is_a_message_of_its_own(client: OpenAI, provider: Scr
     assert provider.requests[1].body["messages"][1]["content"] == "I am looking."
 
 
-@pytest.mark.core
 @pytest.mark.conforms("C-082", "C-137")
 def test_a_thread_and_its_run_at_once(client: OpenAI, provider: ScriptedServer) -> None:
     provider.reply(text("Hello"))

@@ -252,7 +252,7 @@ class _ThreadTransfer:
         return await self._threads.run(lambda _: _plain(self._client.models.list())["data"])
 
     async def aclose(self) -> None:
-        """The threads of requests that were left end by themselves."""
+        await self._threads.aclose()
 
     @contextmanager
     def _pieces(self, body: Mapping[str, Any], call: Call) -> Iterator[Iterable[Piece]]:

@@ -20,6 +20,9 @@ QUEUE_SIZE = 64
 #: Seconds for which leaving a call waits for its thread, which ends at once when its socket could be shut down.
 GRACE = 0.1
 
+#: Seconds for which closing waits for the threads of calls that were left before they had a socket.
+LAST_GRACE = 1.0
+
 _numbers = itertools.count(1)
 
 
@@ -54,6 +57,7 @@ class ProviderThreads:
 
     def __init__(self, limit: int = 64) -> None:
         self._slots = asyncio.Semaphore(limit)
+        self._calls: set[_ThreadCall[Any]] = set()
 
     @asynccontextmanager
     async def stream(
@@ -65,7 +69,8 @@ class ProviderThreads:
         can be reached, the thread is left to end by itself, at its SDK's timeout.
         """
         await self._slots.acquire()
-        call = _ThreadCall(function, on_end=self._slots.release)
+        call = _ThreadCall(function, on_end=self._forget)
+        self._calls.add(call)
         call.start()
         try:
             await call.entered()
@@ -78,6 +83,17 @@ class ProviderThreads:
         async with self.stream(lambda call: nullcontext((function(call),))) as results:
             return await anext(results)
 
+    async def aclose(self) -> None:
+        """Wait for the threads of calls that were left. While the loop goes on they are interrupted, later never."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_GRACE):
+                for call in [call for call in self._calls if call.is_left]:
+                    await call.ended()
+
+    def _forget(self, call: "_ThreadCall[Any]") -> None:
+        self._calls.discard(call)
+        self._slots.release()
+
 
 class _ThreadCall(Generic[T]):
     """A thread that fills a queue, and a loop that empties it.
@@ -86,7 +102,10 @@ class _ThreadCall(Generic[T]):
     """
 
     def __init__(
-        self, function: Callable[[Call], AbstractContextManager[Iterable[T]]], *, on_end: Callable[[], None]
+        self,
+        function: Callable[[Call], AbstractContextManager[Iterable[T]]],
+        *,
+        on_end: "Callable[[_ThreadCall[Any]], None]",
     ) -> None:
         self._function = function
         self._on_end = on_end
@@ -115,7 +134,7 @@ class _ThreadCall(Generic[T]):
         try:
             self._thread.start()
         except RuntimeError:
-            self._on_end()
+            self._on_end(self)
             if threading.main_thread().is_alive():
                 raise
             # The interpreter exits, and starts no more threads: this is over, not broken.
@@ -138,6 +157,13 @@ class _ThreadCall(Generic[T]):
         await self._until(lambda: self._is_entered or self._is_over)
         if self._error is not None and not self._is_entered:
             raise self._error
+
+    @property
+    def is_left(self) -> bool:
+        return self._is_left
+
+    async def ended(self) -> None:
+        await self._ended.wait()
 
     async def leave(self) -> None:
         with self._changed:
@@ -176,7 +202,7 @@ class _ThreadCall(Generic[T]):
 
     def _end(self) -> None:
         self._ended.set()
-        self._on_end()
+        self._on_end(self)
 
     # In the thread.
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import anyio
 
-from supercompat.engine.clock import Clock
+from supercompat.clock import Clock
 from supercompat.engine.driver import Driver
 from supercompat.engine.feed import Feed
 from supercompat.engine.lifecycle import move

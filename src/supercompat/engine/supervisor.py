@@ -8,7 +8,6 @@ from typing import Any, Literal, TypeAlias
 
 import anyio
 
-from supercompat.engine.clock import Clock
 from supercompat.engine.closing import end_if_half_said
 from supercompat.engine.driver import Driver
 from supercompat.engine.executor import LostRunError, Pass
@@ -51,11 +50,11 @@ class Job:
 class Supervisor:
     """The runs that this runtime carries out. It belongs to the event loop on which it is used."""
 
-    def __init__(self, *, store: Store, driver: Driver, clock: Clock, options: Options) -> None:
+    def __init__(self, *, store: Store, driver: Driver, options: Options) -> None:
         self.owner = new_id("owner")
         self._store = store
         self._driver = driver
-        self._clock = clock
+        self._clock = options.clock
         self._options = options
         self._jobs: dict[str, Job] = {}
         self._heartbeat: asyncio.Task[None] | None = None

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from supercompat.engine.clock import Clock
+from supercompat.clock import Clock
 from supercompat.engine.supervisor import Supervisor
 from supercompat.errors import NotFoundError, RequestError
 from supercompat.options import Options
@@ -55,9 +55,12 @@ class Core:
 
     store: Store
     supervisor: Supervisor
-    clock: Clock
     options: Options
     serves: Callable[[str], bool]
+
+    @property
+    def clock(self) -> Clock:
+        return self.options.clock
 
     def now(self) -> int:
         """Unix seconds, as the API shows times."""

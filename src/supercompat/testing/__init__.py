@@ -4,6 +4,7 @@
 the real SDKs. Both play the same replies.
 """
 
+from supercompat.testing.clock import FakeClock
 from supercompat.testing.model import ScriptedModel
 from supercompat.testing.openai_server import Received, ScriptedServer
 from supercompat.testing.replies import (
@@ -27,6 +28,7 @@ __all__ = [
     "EMPTY_CHUNK",
     "Call",
     "Failure",
+    "FakeClock",
     "Gate",
     "Received",
     "Reply",

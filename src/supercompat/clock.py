@@ -1,4 +1,4 @@
-"""What time it is, as the engine sees it."""
+"""What time it is."""
 
 import time
 from typing import Protocol
@@ -11,5 +11,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
+    """The machine's own."""
+
     def now(self) -> float:
         return time.time()
