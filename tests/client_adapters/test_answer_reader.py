@@ -43,7 +43,7 @@ def fragment(arguments: Any = None, /, **fields: Any) -> Chunk:
 
 
 def calls(*chunks: Chunk) -> list[tuple[str, str, str]]:
-    """Id, name and arguments of the calls that chunks add up to."""
+    """Id, name and arguments of the calls that chunks add up to. They are told one after the other (C-144)."""
     found: dict[int, tuple[str, str, str]] = {}
     for event in read(*chunks, delta("tool_calls")):
         match event:
@@ -51,6 +51,7 @@ def calls(*chunks: Chunk) -> list[tuple[str, str, str]]:
                 assert index == len(found)
                 found[index] = (id, name, "")
             case ToolCallArguments(index, text):
+                assert index == len(found) - 1
                 id, name, before = found[index]
                 found[index] = (id, name, before + text)
             case _:
@@ -220,6 +221,10 @@ class TestCalls:
         """C-100."""
         ((_, _, text),) = calls(fragment(arguments, index=0, id="a", name="f"))
         assert json.loads(text) == {}
+
+    def test_no_arguments_of_parallel_calls(self):
+        chunks = [fragment("", index=index, id=id, name="f") for index, id in enumerate("abc")]
+        assert calls(*chunks) == [("a", "f", "{}"), ("b", "f", "{}"), ("c", "f", "{}")]
 
     def test_the_legacy_function_call(self):
         chunks = [

@@ -1,9 +1,10 @@
 """Cancelling a run: in every state, at every moment, down to the provider's socket."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
-from openai import BadRequestError, OpenAI
+from openai import BadRequestError, NotFoundError, OpenAI
 
 from supercompat import Options
 from supercompat.testing import Gate, ScriptedServer, Usage, call, hang, text, tool_calls
@@ -307,3 +308,36 @@ def test_by_another_thread_while_the_stream_is_read(client: OpenAI, provider: Sc
         events = reading.result(DEADLINE)
     assert events[-1].name == "thread.run.cancelled"
     assert provider.requests[0].closed.wait(DEADLINE)
+
+
+@pytest.mark.conforms("C-105", "C-152")
+def test_by_another_client(make_client: MakeClient, provider: ScriptedServer) -> None:
+    """Whoever carries the run out finds its cancellation in the storage, at latest when it renews its lease."""
+    provider.reply(text("Hel", "lo").then_hang())
+    asked = conversation(make_client(options=Options(drain=0, lease=1)))
+    events = iter(asked.stream())
+    run_id = heard_until(events, "thread.message.delta")[0].data["id"]
+    other = replace(asked, client=make_client())
+    assert other.cancel(run_id).status == "cancelling"
+    rest = [name for name in names(heard(events)) if not name.endswith("*")]
+    assert rest == [
+        "thread.run.cancelling",
+        "thread.message.incomplete",
+        "thread.run.step.cancelled",
+        "thread.run.cancelled",
+    ]
+    assert provider.requests[0].closed.wait(DEADLINE)
+    assert other.retrieve(run_id).status == "cancelled"
+
+
+@pytest.mark.conforms("C-121")
+def test_the_thread_is_deleted_by_another_client(make_client: MakeClient, provider: ScriptedServer) -> None:
+    gate = Gate()
+    provider.reply(text("Hello").after(gate))
+    asked = conversation(make_client(options=Options(drain=0, lease=1)))
+    run = asked.start()
+    assert gate.reached.wait(DEADLINE)
+    assert make_client().beta.threads.delete(asked.thread_id).deleted
+    assert provider.requests[0].closed.wait(DEADLINE)
+    with pytest.raises(NotFoundError):
+        asked.retrieve(run.id)

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 
-from supercompat.testing import Gate, Reply, ScriptedServer, Usage, call, text, tool_calls
+from supercompat import Options
+from supercompat.testing import FakeClock, Gate, Reply, ScriptedServer, Usage, call, text, tool_calls
+from tests.contract.conftest import MakeClient
 from tests.contract.conversations import (
     CLOCK,
     DEADLINE,
@@ -211,6 +213,25 @@ def test_several_rounds(client: OpenAI, provider: ScriptedServer) -> None:
     said = provider.requests[2].body["messages"]
     assert [message["role"] for message in said] == ["user", "assistant", "tool", "assistant", "tool", "tool"]
     assert [each["content"] for each in said if each["role"] == "tool"] == ["one", "two", "three"]
+
+
+@pytest.mark.conforms("C-089", "C-093", "C-145")
+def test_times(make_client: MakeClient, provider: ScriptedServer) -> None:
+    """Each pick-up starts the run anew; its time is not extended."""
+    clock = FakeClock()
+    client = make_client(options=Options(drain=0, clock=clock))
+    asked, run_id = waiting(client, provider, TIME)
+    run = asked.retrieve(run_id)
+    created = int(clock.now())
+    assert (run.created_at, run.started_at, run.expires_at) == (created, created, created + 600)
+    clock.advance(5)
+    queued = asked.submit(run_id, {"call_1": "12:00"})
+    assert (queued.started_at, queued.expires_at) == (created, created + 600)
+    done = asked.poll(run_id)
+    assert (done.created_at, done.started_at, done.completed_at) == (created, created + 5, created + 5)
+    answered, said = asked.steps(run_id)
+    assert (answered.created_at, answered.completed_at) == (created, created + 5)
+    assert (said.created_at, said.completed_at) == (created + 5, created + 5)
 
 
 @pytest.mark.conforms("C-100")

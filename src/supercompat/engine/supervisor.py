@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import anyio
@@ -97,8 +98,9 @@ class Supervisor:
         job = self._jobs.get(run.id)
         if job is None:
             return False
-        job.work.announce_cancelling(run)
-        self._stop(job, "cancelled")
+        if job.stopped is None:
+            job.work.announce_cancelling(run)
+            self._stop(job, "cancelled")
         return True
 
     def forget(self, thread_id: str) -> None:
@@ -157,7 +159,8 @@ class Supervisor:
             await self._hand_over(job)
             raise
         finally:
-            self._jobs.pop(job.row.object.id, None)
+            if self._jobs.get(job.row.object.id) is job:
+                del self._jobs[job.row.object.id]
             job.feed.end()
             if not self._jobs:
                 self._rest()
@@ -243,12 +246,25 @@ class Supervisor:
         while True:
             await asyncio.sleep(self._options.lease / 3)
             try:
-                await self._store.transact(self._renew)
+                stored = await self._store.transact(partial(self._renew, list(self._jobs)))
             except StorageError:
                 logger.exception("The leases of running runs could not be renewed")
+            else:
+                self._heed(stored)
 
-    def _renew(self, tx: Transaction) -> None:
+    def _renew(self, run_ids: Sequence[str], tx: Transaction) -> Mapping[str, RunRow | None]:
+        """Prolong the leases. Returns what is stored of these runs."""
         tx.runs.renew(self.owner, self._lease_end())
+        return {run_id: tx.runs.get(run_id) for run_id in run_ids}
+
+    def _heed(self, stored: Mapping[str, RunRow | None]) -> None:
+        """Stop the runs that were cancelled, or deleted with their thread, in another runtime (C-121, C-152)."""
+        for run_id, row in stored.items():
+            job = self._jobs.get(run_id)
+            if job is not None and row is None:
+                self._stop(job, "deleted")
+            elif row is not None and row.object.status == "cancelling":
+                self.cancel(row.object)
 
 
 async def settled(tasks: Sequence["asyncio.Task[Any]"], seconds: float) -> None:

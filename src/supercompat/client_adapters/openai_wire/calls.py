@@ -24,6 +24,8 @@ class _Call:
 class CallReader:
     """Decides which call a fragment belongs to, and what is new about it.
 
+    Calls are told one after the other: what comes of a later one waits until the one before it is whole.
+
     Servers differ: `index` comes as 0.0, never, or as 0 for every call; ids are missing, the text `null`, or fresh
     in each fragment; names are repeated; arguments come in pieces, at once, or as an object.
     """
@@ -32,7 +34,10 @@ class CallReader:
         self._calls: list[_Call] = []
         self._places: dict[int, _Call] = {}
         self._ids: dict[str, _Call] = {}
-        self._started = 0
+        # Those that have a name, by their index; what is said of the ones behind the current one waits.
+        self._started: list[_Call] = []
+        self._held: list[list[ModelEvent]] = []
+        self._current = 0
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -45,7 +50,10 @@ class CallReader:
         name = a_text(function.get("name"))
         arguments = _arguments(function.get("arguments"))
         call = self._call(place, "" if given_id == "null" else given_id, name, arguments)
-        yield from self._extend(call, name, arguments)
+        events = self._extend(call, name, arguments)
+        if call.index is not None:
+            self._held[call.index] += events
+            yield from self._release()
 
     def finish(self) -> Iterator[ModelEvent]:
         """Calls without arguments get `{}` (C-100).
@@ -53,11 +61,21 @@ class CallReader:
         Raises:
             ProviderError: a call has no name.
         """
-        for call in self._calls:
-            if call.index is None:
-                raise ProviderError("The model called a function without naming it.")
+        if len(self._started) < len(self._calls):
+            raise ProviderError("The model called a function without naming it.")
+        for index, call in enumerate(self._started):
+            yield from self._held[index]
             if not call.arguments.strip():
-                yield ToolCallArguments(call.index, "{}")
+                yield ToolCallArguments(index, "{}")
+
+    def _release(self) -> Iterator[ModelEvent]:
+        while True:
+            held, self._held[self._current] = self._held[self._current], []
+            yield from held
+            following = self._current + 1
+            if following == len(self._held) or not _is_whole(self._started[self._current].arguments):
+                return
+            self._current = following
 
     def _call(self, place: int | None, given_id: str, name: str, arguments: str) -> _Call:
         if place is not None:
@@ -76,18 +94,20 @@ class CallReader:
             self._ids.setdefault(given_id, call)
         return call
 
-    def _extend(self, call: _Call, name: str, arguments: str) -> Iterator[ModelEvent]:
+    def _extend(self, call: _Call, name: str, arguments: str) -> list[ModelEvent]:
         call.arguments += arguments
         if call.index is not None:
-            if arguments:
-                yield ToolCallArguments(call.index, arguments)
-        elif name:
-            call.name = name
-            call.index = self._started
-            self._started += 1
-            yield ToolCallStarted(call.index, call.given_id or new_call_id(), name)
-            if call.arguments:
-                yield ToolCallArguments(call.index, call.arguments)
+            return [ToolCallArguments(call.index, arguments)] if arguments else []
+        if not name:
+            return []
+        call.name = name
+        call.index = len(self._started)
+        self._started.append(call)
+        self._held.append([])
+        events: list[ModelEvent] = [ToolCallStarted(call.index, call.given_id or new_call_id(), name)]
+        if call.arguments:
+            events.append(ToolCallArguments(call.index, call.arguments))
+        return events
 
 
 def _is_another(call: _Call, given_id: str, name: str, arguments: str) -> bool:
