@@ -1,5 +1,6 @@
 """Several providers behind one client."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import openai
@@ -26,8 +27,20 @@ class Counting(OpenAIClientAdapter):
         return super().connect(own_pool=own_pool, threads=threads)
 
 
+_made: list[openai.OpenAI] = []
+
+
 def adapter(server: ScriptedServer) -> Counting:
-    return Counting(openai.OpenAI(base_url=server.base_url, api_key=KEY))
+    client = openai.OpenAI(base_url=server.base_url, api_key=KEY)
+    _made.append(client)
+    return Counting(client)
+
+
+@pytest.fixture(autouse=True)
+def close_clients() -> Iterator[None]:
+    yield
+    while _made:
+        _made.pop().close()
 
 
 @pytest.fixture

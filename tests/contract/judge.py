@@ -24,14 +24,14 @@ class Judge:
 
     def _hook(self, response: Any) -> None:
         if _is_stream(response):
-            response.__class__ = _watched(self, type(response))
+            response.__class__ = _watched(self, response.__class__)
         else:
             response.read()
             self._answer(response)
 
     async def _async_hook(self, response: Any) -> None:
         if _is_stream(response):
-            response.__class__ = _watched(self, type(response))
+            response.__class__ = _watched(self, response.__class__)
         else:
             await response.aread()
             self._answer(response)
@@ -55,19 +55,19 @@ def _is_stream(response: Any) -> bool:
     return response.headers["content-type"].startswith(EVENTS)
 
 
-def _watched(judge: Judge, kind: type[Any]) -> type[Any]:
+def _watched(judge: Judge, kind: Any) -> Any:
     """A response of the same library that shows the judge what is read of it. It adds no reference to itself."""
 
     class Watched(kind):
         def iter_bytes(self, *args: Any) -> Iterator[bytes]:
             seen = b""
-            for chunk in super().iter_bytes(*args):
+            for chunk in kind.iter_bytes(self, *args):
                 seen = _judged(judge, seen + chunk)
                 yield chunk
 
         async def aiter_bytes(self, *args: Any) -> AsyncIterator[bytes]:
             seen = b""
-            async for chunk in super().aiter_bytes(*args):
+            async for chunk in kind.aiter_bytes(self, *args):
                 seen = _judged(judge, seen + chunk)
                 yield chunk
 

@@ -163,7 +163,8 @@ def test_metadata(client: OpenAI) -> None:
         "metadata.k",
         "string_above_max_length",
     )
-    for value, words in ((True, "a boolean"), (None, "null"), (1, "an integer"), ({}, "an object")):
+    values: dict[str, Any] = {"a boolean": True, "null": None, "an integer": 1, "an object": {}}
+    for words, value in values.items():
         assert refused(partial(create, {"k": value})) == Refusal(
             400,
             f"Invalid type for 'metadata.k': expected a string, but got {words} instead.",
@@ -181,7 +182,7 @@ def test_function_tools_are_filled_in(client: OpenAI) -> None:
         assert list(tool) == ["type", "function"]
         return tool["function"]
 
-    empty = {"type": "object", "properties": {}}
+    empty: Json = {"type": "object", "properties": {}}
     assert echoed() == {"name": "f", "parameters": empty, "strict": False}
     assert echoed(description="d", strict=True) == {
         "name": "f",
@@ -367,5 +368,5 @@ def test_what_is_not_served_yet_is_refused(client: OpenAI) -> None:
         refusal = refused(partial(post, client, PATH, MINIMAL | fields))
         assert (refusal.status, refusal.param, refusal.code) == (400, param, "unsupported_value")
         assert "not served yet" in refusal.message
-    empty = {"code_interpreter": {"file_ids": []}, "file_search": None}
+    empty: Json = {"code_interpreter": {"file_ids": []}, "file_search": None}
     assert post(client, PATH, MINIMAL | {"tool_resources": empty})["tool_resources"] == {}

@@ -35,11 +35,13 @@ ASKED: Json = {
 
 
 def completed(client: OpenAI, **changes: object) -> Json:
-    return client.chat.completions.create(**{**ASKED, **changes}).to_dict()
+    create: Any = client.chat.completions.create
+    return create(**{**ASKED, **changes}).to_dict()
 
 
 def streamed(client: OpenAI, **changes: object) -> Any:
-    return client.chat.completions.create(**{**ASKED, **changes}, stream=True)
+    create: Any = client.chat.completions.create
+    return create(**{**ASKED, **changes}, stream=True)
 
 
 @pytest.mark.core

@@ -37,7 +37,7 @@ def test_defaults_and_limits(client: OpenAI) -> None:
     page = client.beta.assistants.list()
     assert (ids(page), page.has_more) == (newest[:20], True)
     for limit in (1, 2, 100):
-        page = client.beta.assistants.list(limit=limit)
+        page: Any = client.beta.assistants.list(limit=limit)
         assert (ids(page), page.has_more) == (newest[:limit], True)
         assert (page.first_id, page.last_id) == (newest[0], newest[limit - 1])
     assert ids(client.beta.assistants.list(order="desc")) == newest[:20]
@@ -94,7 +94,7 @@ def test_limits_and_orders_that_are_refused(client: OpenAI) -> None:
 @pytest.mark.conforms("C-038")
 def test_paging_walks_all_items_once(client: OpenAI, thread_of_five: tuple[str, Ids]) -> None:
     thread_id, made = thread_of_five
-    messages = client.beta.threads.messages
+    messages: Any = client.beta.threads.messages
     for order, wanted in (("asc", made), ("desc", made[::-1])):
         for limit in (1, 2, 5, 100):
             walk = partial(messages.list, thread_id, order=order, limit=limit)
@@ -113,7 +113,7 @@ def test_paging_walks_all_items_once(client: OpenAI, thread_of_five: tuple[str, 
 @pytest.mark.conforms("C-039")
 def test_before(client: OpenAI, thread_of_five: tuple[str, Ids]) -> None:
     thread_id, made = thread_of_five
-    listed = partial(client.beta.threads.messages.list, thread_id)
+    listed: Any = partial(client.beta.threads.messages.list, thread_id)
     assert ids(listed(order="asc", before=made[2])) == made[:2]
     assert ids(listed(order="desc", before=made[2])) == [made[4], made[3]]
     assert ids(listed(order="asc", before=made[0])) == []
@@ -223,6 +223,26 @@ def test_steps(client: OpenAI, provider: ScriptedServer) -> None:
     assert ids(listed(order="asc", before=made[3], limit=2)) == made[1:3]
     assert ids(listed(order="asc", after=made[0], before=made[3])) == made[1:3]
     assert [step.id for step in listed(order="asc", limit=1)] == made
+
+
+def test_include_in_its_spellings(client: OpenAI) -> None:
+    wanted = "step_details.tool_calls[*].file_search.results[*].content"
+    talk = conversation(client)
+    run = talk.run()
+    steps = f"/threads/{talk.thread_id}/runs/{run.id}/steps"
+    [step] = talk.steps(run.id)
+    for name in ("include[]", "include", "include[0]"):
+        assert get(client, f"{steps}?{name}={wanted}&limit=1")["data"] == [step.to_dict()]
+        assert get(client, f"{steps}/{step.id}?{name}={wanted}")["id"] == step.id
+        for path in (steps, f"{steps}/{step.id}"):
+            refusal = refused(partial(get, client, f"{path}?{name}=everything"))
+            assert (refusal.status, refusal.param, refusal.code) == (400, "include[0]", "invalid_value")
+    [listed] = client.beta.threads.runs.steps.list(
+        run.id,
+        thread_id=talk.thread_id,
+        include=["step_details.tool_calls[*].file_search.results[*].content"],
+    )
+    assert listed == step
 
 
 COUNT = 13

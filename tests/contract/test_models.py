@@ -73,5 +73,5 @@ def test_a_provider_that_is_gone(make_client: MakeClient) -> None:
     with OpenAI(base_url=url, api_key="test", max_retries=0) as inner:
         client = make_client(client=OpenAIClientAdapter(inner))
         with pytest.raises(openai.InternalServerError) as caught:
-            client.models.list()
+            assert client.models.list().data
         assert caught.value.status_code == 502

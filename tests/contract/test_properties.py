@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from hypothesis import given, settings
@@ -28,34 +28,35 @@ from tests.api.bodies import complete, places
 from tests.contract.test_assistants import DEFAULTS, own
 from tests.contract.wire import Json, error_of, get, post, send
 
+Strategy: TypeAlias = st.SearchStrategy[Any]
+
 quick = settings(deadline=None, max_examples=60)
 thorough = settings(deadline=None, max_examples=250)
 
-numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-texts = st.text(max_size=20)
-json_values: st.SearchStrategy[Any] = st.recursive(
+numbers: Strategy = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+texts: Strategy = st.text(max_size=20)
+json_values: Strategy = st.recursive(
     st.none() | st.booleans() | numbers | texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=6,
 )
-json_objects = st.dictionaries(texts, json_values, max_size=3)
-names = st.from_regex(r"[a-zA-Z0-9_-]{1,64}", fullmatch=True)
-maps = st.dictionaries(st.text(max_size=64), texts, max_size=16)
-tools = st.builds(
-    lambda function: {"type": "function", "function": function},
-    st.fixed_dictionaries(
-        {"name": names},
-        optional={"description": texts, "parameters": json_objects, "strict": st.booleans()},
-    ),
+json_objects: Strategy = st.dictionaries(texts, json_values, max_size=3)
+names: Strategy = st.from_regex(r"[a-zA-Z0-9_-]{1,64}", fullmatch=True)
+maps: Strategy = st.dictionaries(st.text(max_size=64), texts, max_size=16)
+functions: Strategy = st.fixed_dictionaries(
+    {"name": names},
+    optional={"description": texts, "parameters": json_objects, "strict": st.booleans()},
 )
-schemas = st.fixed_dictionaries(
+tools: Strategy = st.fixed_dictionaries({"type": st.just("function"), "function": functions})
+schemas: Strategy = st.fixed_dictionaries(
     {"name": names},
     optional={"description": texts, "schema": json_objects, "strict": st.none() | st.booleans()},
 )
-formats = st.sampled_from(["auto", {"type": "text"}, {"type": "json_object"}]) | st.builds(
-    lambda schema: {"type": "json_schema", "json_schema": schema}, schemas
+plain_formats: list[Any] = ["auto", {"type": "text"}, {"type": "json_object"}]
+formats: Strategy = st.sampled_from(plain_formats) | st.fixed_dictionaries(
+    {"type": st.just("json_schema"), "json_schema": schemas}
 )
-fields: dict[str, st.SearchStrategy[Any]] = {
+fields: dict[str, Strategy] = {
     "name": st.none() | texts,
     "description": st.none() | texts,
     "instructions": st.none() | texts,
@@ -66,21 +67,23 @@ fields: dict[str, st.SearchStrategy[Any]] = {
     "metadata": st.none() | maps,
     "response_format": st.none() | formats,
 }
-models = st.text(min_size=1, max_size=20)
-assistants = st.fixed_dictionaries({"model": models}, optional=fields)
-changes = st.fixed_dictionaries({}, optional={"model": models, **fields})
-images = st.builds(
-    lambda path, rest: {"type": "image_url", "image_url": {"url": f"https://a.example/{path}", **rest}},
-    texts,
-    st.fixed_dictionaries({}, optional={"detail": st.sampled_from(["auto", "low", "high"])}),
+models: Strategy = st.text(min_size=1, max_size=20)
+assistants: Strategy = st.fixed_dictionaries({"model": models}, optional=fields)
+changes: Strategy = st.fixed_dictionaries({}, optional={"model": models, **fields})
+image_urls: Strategy = st.fixed_dictionaries(
+    {"url": st.sampled_from(["https://a.example/a.png", "data:image/png;base64,AAAA"])},
+    optional={"detail": st.sampled_from(["auto", "low", "high"])},
 )
-text_parts = st.builds(lambda text: {"type": "text", "text": text}, st.text(min_size=1, max_size=20))
-contents = st.text(min_size=1, max_size=50) | st.lists(images | text_parts, min_size=1, max_size=4)
-messages = st.fixed_dictionaries(
+images: Strategy = st.fixed_dictionaries({"type": st.just("image_url"), "image_url": image_urls})
+text_parts: Strategy = st.fixed_dictionaries(
+    {"type": st.just("text"), "text": st.text(min_size=1, max_size=20)}
+)
+contents: Strategy = st.text(min_size=1, max_size=50) | st.lists(images | text_parts, min_size=1, max_size=4)
+messages: Strategy = st.fixed_dictionaries(
     {"role": st.sampled_from(["user", "assistant"]), "content": contents},
     optional={"metadata": st.none() | maps, "attachments": st.just([])},
 )
-threads = st.fixed_dictionaries(
+threads: Strategy = st.fixed_dictionaries(
     {}, optional={"messages": st.lists(messages, max_size=4), "metadata": st.none() | maps}
 )
 
@@ -98,7 +101,7 @@ def shown(assistant: Json) -> Json:
     """What an assistant shows of what it was given."""
     fields = {name: DEFAULTS[name] if value is None else value for name, value in assistant.items()}
     if "tools" in fields:
-        empty = {"type": "object", "properties": {}}
+        empty: Json = {"type": "object", "properties": {}}
         fields["tools"] = [
             {"type": "function", "function": {"parameters": empty, "strict": False, **tool["function"]}}
             for tool in fields["tools"]
@@ -108,7 +111,7 @@ def shown(assistant: Json) -> Json:
 
 def content(given: Any) -> list[Json]:
     """The content of a message as it shows it."""
-    parts = [{"type": "text", "text": given}] if isinstance(given, str) else given
+    parts: Any = [{"type": "text", "text": given}] if isinstance(given, str) else given
     return [
         {"type": "text", "text": {"value": part["text"], "annotations": []}}
         if part["type"] == "text"
@@ -154,6 +157,7 @@ def test_any_message_survives(scripted: OpenAI, given: Json, metadata: dict[str,
     thread = scripted.beta.threads.create()
     created = post(scripted, f"/threads/{thread.id}/messages", given)
     assert (created["role"], created["content"]) == (given["role"], content(given["content"]))
+    assert created["metadata"] == (given.get("metadata") or {})
     path = f"/threads/{thread.id}/messages/{created['id']}"
     assert get(scripted, path) == created
     assert get(scripted, f"/threads/{thread.id}/messages")["data"] == [created]

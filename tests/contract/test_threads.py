@@ -54,7 +54,7 @@ def test_a_thread_whose_message_is_refused_is_not_made(client: OpenAI) -> None:
 
 @pytest.mark.conforms("C-045")
 def test_tool_resources_where_none_were_set(client: OpenAI, provider: ScriptedServer) -> None:
-    shown = {"code_interpreter": {"file_ids": []}}
+    shown: Json = {"code_interpreter": {"file_ids": []}}
     thread = post(client, PATH, {})
     assert thread["tool_resources"] == {}
     assert get(client, f"{PATH}/{thread['id']}")["tool_resources"] == shown
@@ -73,8 +73,8 @@ def test_modify(client: OpenAI) -> None:
     changed = post(client, path, {"metadata": {"c": "3"}})
     assert list(changed.items()) == list((thread | {"metadata": {"c": "3"}}).items())
     assert get(client, path)["metadata"] == {"c": "3"}
-    resources = {"code_interpreter": {"file_ids": []}}
-    assert post(client, path, {"tool_resources": resources})["metadata"] == {"c": "3"}
+    nothing: Json = {"code_interpreter": {"file_ids": []}}
+    assert post(client, path, {"tool_resources": nothing})["metadata"] == {"c": "3"}
     assert post(client, path, {"metadata": None, "tool_resources": None}) == thread | {"metadata": {}}
     refusal = refused(partial(post, client, path, {"messages": []}))
     assert (refusal.param, refusal.code) == ("messages", "unknown_parameter")

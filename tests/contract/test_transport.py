@@ -109,7 +109,7 @@ def test_unknown_url(client: OpenAI, provider: ScriptedServer) -> None:
 def test_what_is_not_served_never_leaves_the_process(client: OpenAI, provider: ScriptedServer) -> None:
     unserved = [
         lambda: client.embeddings.create(model="m", input="Hi"),
-        lambda: client.files.list(),
+        lambda: client.files.list().data,
         lambda: client.models.delete("m"),
         lambda: client.images.generate(prompt="A cat"),
     ]

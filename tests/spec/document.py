@@ -41,13 +41,12 @@ def problems_of_event(name: str, data: object) -> list[str]:
 
 
 def _problems(pointer: str, value: object) -> list[str]:
-    found = _validator(pointer).iter_errors(cast(Any, value))
-    return [f"{error.json_path}: {error.message}" for error in found]
+    return [f"{error.json_path}: {error.message}" for error in _validator(pointer).iter_errors(value)]
 
 
 @cache
-def _validator(pointer: str) -> Draft202012Validator:
-    registry: Registry[Any] = Registry().with_resource(NAME, DRAFT202012.create_resource(document()))
+def _validator(pointer: str) -> Any:
+    registry: Registry[Any] = Registry[Any]().with_resource(NAME, DRAFT202012.create_resource(document()))
     return Draft202012Validator({"$ref": f"{NAME}{pointer}"}, registry=registry)
 
 
