@@ -1,1 +1,1 @@
-pytest_plugins = ["pytester", "tests.conformance.plugin"]
+pytest_plugins = ["pytester", "tests.conformance.plugin", "tests.contract.against"]

@@ -1,12 +1,14 @@
 """Every combination of door, kind of provider client and storage that the contract is tested on.
 
 A test asks for `client`. It runs on the first combination; with the marker `core`, on all of them. The rest of the
-product is marked as slow, so that `make test-all` has it and `make test` has not.
+product is marked as slow, so that `make test-all` has it and `make test` has not. With `--against URL` it runs once,
+on that server; tests that need settings of ours are skipped then.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -41,11 +43,20 @@ class Setup:
         return f"{self.door}-{self.provider}-{self.storage}"
 
 
+#: A server that somebody else started.
+ELSEWHERE = Setup("http", "any", "any")
+
+#: What a client of the SDK takes, and so any server's.
+SDK_SETTINGS = {"timeout", "max_retries"}
+
 SETUPS = [Setup(*each) for each in product(("sync", "async"), ("sync", "async"), ("sqlite", "memory"))]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "setup" not in metafunc.fixturenames:
+        return
+    if metafunc.config.getoption("--against"):
+        metafunc.parametrize("setup", [pytest.param(ELSEWHERE, id="http")])
         return
     core = metafunc.definition.get_closest_marker("core") is not None
     params = [
@@ -56,9 +67,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def provider() -> Iterator[ScriptedServer]:
+def provider(pytestconfig: pytest.Config) -> Iterator[ScriptedServer]:
     """The provider of the model: a server whose answers the test scripts."""
-    with ScriptedServer() as server:
+    port = int(str(pytestconfig.getoption("--provider-port"))) if pytestconfig.getoption("--against") else 0
+    with ScriptedServer(port=port) as server:
         yield server
 
 
@@ -66,42 +78,61 @@ MakeClient = Callable[..., OpenAI]
 
 
 @pytest.fixture
-def make_client(setup: Setup, provider: ScriptedServer, tmp_path: Path) -> Iterator[MakeClient]:
+def make_client(
+    setup: Setup, provider: ScriptedServer, tmp_path: Path, pytestconfig: pytest.Config
+) -> Iterator[MakeClient]:
     """Makes clients that share one storage; options go to `supercompat()`. All are closed in the end.
 
     Whatever they are answered has to be as OpenAI's own document describes it.
     """
     judge = Judge()
+    with ExitStack() as stack:
+        if setup == ELSEWHERE:
+            yield partial(_client_of, str(pytestconfig.getoption("--against")), judge, stack)
+        else:
+            yield _maker(setup, provider, tmp_path, judge, stack)
+    assert not judge.problems
+
+
+def _client_of(url: str, judge: Judge, stack: ExitStack, **given: Any) -> OpenAI:
+    if not SDK_SETTINGS.issuperset(given):
+        pytest.skip("needs settings that another server does not take")
+    client = stack.enter_context(openai.OpenAI(base_url=url, api_key="test-key", **given))
+    judge.watch(client)
+    return client
+
+
+def _maker(
+    setup: Setup, provider: ScriptedServer, tmp_path: Path, judge: Judge, stack: ExitStack
+) -> MakeClient:
     url = f"sqlite:///{tmp_path / 'assistants.db'}"
     storage = MemoryStorageAdapter() if setup.storage == "memory" else SQLAlchemyStorageAdapter(url)
-    with ExitStack() as stack:
-        portal = stack.enter_context(start_blocking_portal("asyncio"))
+    portal = stack.enter_context(start_blocking_portal("asyncio"))
 
-        def make(**given: Any) -> OpenAI:
-            kind = openai.OpenAI if setup.provider == "sync" else openai.AsyncOpenAI
-            inner = kind(base_url=provider.base_url, api_key="test-key", max_retries=0)
-            settings: dict[str, Any] = {
-                "client": OpenAIClientAdapter(inner),
-                "storage": storage,
-                "options": Options(drain=0),
-                **given,
-            }
-            if setup.door == "sync":
-                client: Any = supercompat(**settings)
-                judge.watch(client)
-            else:
-                asynchronous = async_supercompat(**settings)
-                judge.watch(asynchronous)
-                client = Blocking(asynchronous, portal)
-            if setup.provider == "sync":
-                stack.callback(inner.close)
-            else:
-                stack.callback(portal.call, inner.close)
-            stack.callback(client.close)
-            return client
+    def make(**given: Any) -> OpenAI:
+        kind = openai.OpenAI if setup.provider == "sync" else openai.AsyncOpenAI
+        inner = kind(base_url=provider.base_url, api_key="test-key", max_retries=0)
+        settings: dict[str, Any] = {
+            "client": OpenAIClientAdapter(inner),
+            "storage": storage,
+            "options": Options(drain=0),
+            **given,
+        }
+        if setup.door == "sync":
+            client: Any = supercompat(**settings)
+            judge.watch(client)
+        else:
+            asynchronous = async_supercompat(**settings)
+            judge.watch(asynchronous)
+            client = Blocking(asynchronous, portal)
+        if setup.provider == "sync":
+            stack.callback(inner.close)
+        else:
+            stack.callback(portal.call, inner.close)
+        stack.callback(client.close)
+        return client
 
-        yield make
-    assert not judge.problems
+    return make
 
 
 @pytest.fixture

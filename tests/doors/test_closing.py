@@ -62,10 +62,11 @@ def test_then_it_hands_them_over(
 ) -> None:
     """To the next client of the same database; what is in memory is cancelled."""
     client = make_client(options=HASTY)
-    provider.reply(text("Hel").then_hang(), text("Hello").after(Gate()))
+    provider.reply(text("Hel").then_hang(), text("Hello").after(gate := Gate()))
     half_said, unsaid = conversation(client), conversation(client)
     heard_until(iter(half_said.stream()), DELTA)
     unsaid_id = unsaid.start().id
+    assert gate.reached.wait(DEADLINE)
     client.close()
     for received in provider.requests:
         assert received.closed.wait(DEADLINE)
@@ -245,11 +246,11 @@ async def test_it_is_cancelled() -> None:
 async def test_before_it_has_started(tmp_path: Path) -> None:
     storage = SQLAlchemyStorageAdapter(f"sqlite:///{tmp_path / 'assistants.db'}")
     client = async_supercompat(client=ScriptedModel(), storage=storage)
-    asking = asyncio.create_task(client.beta.assistants.list())
+    asking = asyncio.create_task(client.beta.assistants.create(model="gpt-4o-mini"))
     while not ours():
         await asyncio.sleep(0)
     await client.close()
     try:
-        assert not (await asking).data
+        assert (await asking).model == "gpt-4o-mini"
     except openai.InternalServerError as error:
         assert "closed" in error.message

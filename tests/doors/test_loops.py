@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +12,7 @@ import openai
 import pytest
 
 from supercompat import MemoryStorageAdapter, Options, SQLAlchemyStorageAdapter, async_supercompat
-from supercompat.testing import Gate, ScriptedServer, call, text, tool_calls
+from supercompat.testing import Gate, ScriptedModel, ScriptedServer, call, text, tool_calls
 from tests.contract.conversations import DEADLINE, WEATHER
 from tests.doors.asking import Talk, talk_with
 
@@ -61,13 +62,22 @@ async def leave_just_created(talk: Talk, gate: Gate) -> None:
     await talk.start()
 
 
+async def leave_half_stored(talk: Talk, gate: Gate) -> None:
+    """A run that has begun its answer. No stream of it was opened."""
+    run = await talk.start()
+    steps = talk.client.beta.threads.runs.steps
+    async with asyncio.timeout(DEADLINE):
+        while not (await steps.list(run.id, thread_id=talk.thread_id)).data:
+            pass
+
+
 Leave: TypeAlias = Callable[[Talk, Gate], Any]
 
 
 async def leave(client: openai.AsyncOpenAI, provider: ScriptedServer, how: Leave) -> Talk:
     """A conversation, left in mid run."""
     gate = Gate()
-    if how is leave_half_said:
+    if how in (leave_half_said, leave_half_stored):
         provider.reply(text("Hel", gate, "lo"))
     elif how is leave_unsaid:
         provider.reply(text("Hello").after(gate))
@@ -186,7 +196,7 @@ def test_a_loop_that_is_closed_as_it_is(
     client = durable() if storage == "sqlite" else async_supercompat(client=inner, options=OPTIONS)
     loop = asyncio.new_event_loop()
     unsaid = loop.run_until_complete(leave(client, provider, leave_unsaid))
-    half_said = loop.run_until_complete(leave(client, provider, leave_half_said))
+    half_said = loop.run_until_complete(leave(client, provider, leave_half_stored))
     loop.close()
 
     async def main() -> None:
@@ -199,6 +209,39 @@ def test_a_loop_that_is_closed_as_it_is(
         await client.close()
 
     asyncio.run(main())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("storage", ["sqlite", "memory"])
+def test_a_loop_that_ends_at_any_moment(tmp_path: Path, storage: str) -> None:
+    """Also while the last words are being stored: run, step and message always agree."""
+    url = f"sqlite:///{tmp_path / 'assistants.db'}"
+    kept = MemoryStorageAdapter() if storage == "memory" else SQLAlchemyStorageAdapter(url)
+    model = ScriptedModel(default=text("Hel", "lo"))
+    client = async_supercompat(client=model, storage=kept, options=OPTIONS)
+
+    async def leave_after(turns: int) -> Talk:
+        talk = await talk_with(client)
+        await talk.start()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return talk
+
+    async def ending(talk: Talk) -> tuple[Any, ...]:
+        again = Talk(client, talk.assistant_id, talk.thread_id)
+        run = await again.rested()
+        steps = await client.beta.threads.runs.steps.list(run.id, thread_id=talk.thread_id)
+        answers = await again.answers()
+        return run.status, tuple(step.status for step in steps.data), tuple(status for status, _ in answers)
+
+    endings = Counter(asyncio.run(ending(asyncio.run(leave_after(turns)))) for turns in range(0, 1000, 10))
+    said_nothing = {("cancelled", (), ())} if storage == "memory" else set[Any]()
+    broken_off = "cancelled" if storage == "memory" else "failed"
+    assert set(endings) <= {
+        ("completed", ("completed",), ("completed",)),
+        (broken_off, (broken_off,), ("incomplete",)),
+        *said_nothing,
+    }
 
 
 def test_a_loop_that_pauses(provider: ScriptedServer, inner: Any, durable: MakeClient) -> None:

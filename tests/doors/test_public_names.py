@@ -1,0 +1,55 @@
+"""What the package shows, and what it does not load before it is needed."""
+
+import subprocess
+import sys
+from types import ModuleType
+
+import pytest
+
+import supercompat
+import supercompat.testing
+
+#: Loaded by whoever uses them, never by `import supercompat`.
+HEAVY = ("alembic", "anyio", "groq", "httpx", "httpx2", "openai", "pydantic", "sqlalchemy")
+
+
+def loaded_by(program: str) -> set[str]:
+    """The top-level modules that are loaded once the program has run in a fresh interpreter."""
+    shown = "; import sys; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", program + shown], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_the_import_loads_nothing_else() -> None:
+    assert loaded_by("import supercompat").isdisjoint(HEAVY)
+
+
+def test_storages_load_no_sdk_and_sdks_no_storage() -> None:
+    assert loaded_by(
+        "from supercompat import MemoryStorageAdapter, Options, SQLAlchemyStorageAdapter"
+    ).isdisjoint({"alembic", "groq", "httpx", "httpx2", "openai", "sqlalchemy"})
+    assert loaded_by("from supercompat import supercompat").isdisjoint({"alembic", "groq", "sqlalchemy"})
+
+
+@pytest.mark.parametrize("module", [supercompat, supercompat.testing])
+def test_all_is_what_is_there(module: ModuleType) -> None:
+    assert list(module.__all__) == sorted(module.__all__, key=lambda name: (not name.isupper(), name))
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+
+
+def test_dir_is_all() -> None:
+    assert dir(supercompat) == sorted(supercompat.__all__)
+
+
+def test_each_name_is_defined_where_it_is_said_to_be() -> None:
+    for name in supercompat.__all__:
+        named = getattr(supercompat, name)
+        assert named.__module__.startswith("supercompat."), name
+        assert named.__name__ == name
+        assert named.__doc__, name
+
+
+def test_what_is_not_there() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'Supercompat'"):
+        supercompat.Supercompat  # noqa: B018

@@ -1,0 +1,97 @@
+"""The examples, and the README's quick start as it is printed, against a scripted provider."""
+
+import re
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from supercompat.testing import Received, Reply, ScriptedServer, call, text, tool_calls
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def groq(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
+    """A server with Groq's wire that Groq's SDK finds by its own environment variables."""
+    monkeypatch.chdir(tmp_path)
+    with ScriptedServer() as server:
+        monkeypatch.setenv("GROQ_BASE_URL", server.url)
+        monkeypatch.setenv("GROQ_API_KEY", "test-key")
+        yield server
+
+
+def run(example: str) -> None:
+    runpy.run_path(str(ROOT / "examples" / f"{example}.py"), run_name="__main__")
+
+
+def test_the_quick_start_of_the_readme(
+    groq: ScriptedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    readme = (ROOT / "README.md").read_text()
+    quick_start = re.search(r"^## Quick start$.*?^```python\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)
+    assert quick_start
+    program = tmp_path / "quick_start.py"
+    program.write_text(quick_start[1])
+    groq.reply(text("The Moomins ", "and the Great Flood."))
+    runpy.run_path(str(program), run_name="__main__")
+    assert capsys.readouterr().out == "The Moomins and the Great Flood."
+    (asked,) = groq.requests
+    assert asked.body["model"] == "llama-3.3-70b-versatile"
+    assert asked.body["messages"][-1]["content"] == "What should I read on a rainy day?"
+    assert (tmp_path / "assistants.db").exists()
+
+
+def test_quickstart(groq: ScriptedServer, capsys: pytest.CaptureFixture[str]) -> None:
+    groq.reply(text("A thriller."), text("Poems."))
+    run("quickstart")
+    assert capsys.readouterr().out.splitlines() == [
+        "user: What should I read on a rainy day?",
+        "assistant: A thriller.",
+        "user: And when the sun comes out?",
+        "assistant: Poems.",
+    ]
+    assert [len(asked.body["messages"]) for asked in groq.requests] == [2, 4]
+
+
+def test_async_stream(groq: ScriptedServer, capsys: pytest.CaptureFixture[str]) -> None:
+    def guide(asked: Received) -> Reply:
+        city = asked.body["messages"][-1]["content"].removeprefix("I am in ")
+        return text("Old ", city)
+
+    groq.reply(guide, guide, guide)
+    run("async_stream")
+    said = capsys.readouterr().out.splitlines()
+    assert said[-3:] == ["Lisbon: Old Lisbon.", "Oslo: Old Oslo.", "Kyoto: Old Kyoto."]
+    assert sorted(said[:-3]) == sorted(
+        f"({city}) {piece}" for city in ("Lisbon", "Oslo", "Kyoto") for piece in ("Old ", f"{city}.")
+    )
+
+
+def test_function_tool(groq: ScriptedServer, capsys: pytest.CaptureFixture[str]) -> None:
+    cities = (call("get_weather", f'{{"city": "{city}"}}') for city in ("Lisbon", "Oslo"))
+    groq.reply(tool_calls(*cities), text("Neither."))
+    run("function_tool")
+    assert capsys.readouterr().out.splitlines() == [
+        'get_weather({"city": "Lisbon"})',
+        'get_weather({"city": "Oslo"})',
+        "The run is completed.",
+        "Neither.",
+    ]
+    assert [message["role"] for message in groq.requests[1].body["messages"]] == [
+        "user",
+        "assistant",
+        "tool",
+        "tool",
+    ]
+
+
+def test_own_tests(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_own=(ROOT / "examples" / "own_tests.py").read_text())
+    pytester.runpytest_inprocess().assert_outcomes(passed=3, warnings=None)
+
+
+def test_each_example_is_tested() -> None:
+    names = {path.stem for path in (ROOT / "examples").glob("*.py")}
+    assert names == {"quickstart", "async_stream", "function_tool", "own_tests"}
