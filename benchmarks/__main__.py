@@ -28,7 +28,7 @@ Every run asks a local server, in a process of its own, that sends the first of 
 def main() -> None:
     """Measures what the arguments ask for."""
     arguments = _arguments()
-    console = Console(width=None if sys.stdout.isatty() else 150, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     console.print(_ABOUT)
     report: dict[str, Any] = {"when": datetime.now(UTC).isoformat(timespec="seconds"), "machine": _machine()}
     load = [_load()]

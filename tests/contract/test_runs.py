@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from threading import Barrier
 from typing import Any
 
@@ -117,13 +118,35 @@ def test_a_run_keeps_what_it_was_made_of(client: OpenAI, provider: ScriptedServe
     provider.reply(tool_calls(call("get_weather", id="call_1")))
     asked = conversation(client, "As JSON, please", **ASSISTANT)
     run = asked.run()
-    client.beta.assistants.update(asked.assistant_id, instructions="Be rude.", tools=[], temperature=1)
+    client.beta.assistants.update(
+        asked.assistant_id,
+        model="gpt-4o",
+        instructions="Be rude.",
+        tools=[],
+        temperature=1,
+        top_p=1,
+        response_format="auto",
+        reasoning_effort="high",
+    )
     done = asked.submit_and_poll(run.id, {"call_1": "Sunny"})
     assert done.instructions == "Be kind."
     first, second = (request.body for request in provider.requests)
     assert second["messages"][0] == {"role": "system", "content": "Be kind."}
-    assert (second["tools"], second["temperature"]) == (first["tools"], 0.5)
+    assert {**second, "messages": first["messages"]} == first
     assert asked.run().instructions == "Be rude."
+
+
+@pytest.mark.conforms("C-085")
+def test_metadata_while_outputs_are_awaited(client: OpenAI, provider: ScriptedServer) -> None:
+    provider.reply(tool_calls(call("get_time", id="call_1")))
+    asked = conversation(client, tools=[CLOCK])
+    run = asked.run()
+    update = partial(client.beta.threads.runs.update, run.id, thread_id=asked.thread_id, metadata={"k": "v"})
+    with pytest.raises(BadRequestError) as refusal:
+        update()
+    assert body_of(refusal)["message"] == "Cannot update run with status 'requires_action'."
+    assert asked.cancel(run.id).status == "cancelled"
+    assert update().metadata == {"k": "v"}
 
 
 @pytest.mark.conforms("C-087")
@@ -210,25 +233,31 @@ def test_nothing_to_answer(client: OpenAI, provider: ScriptedServer) -> None:
 
 @pytest.mark.conforms("C-075", "C-077")
 @pytest.mark.parametrize(
-    ("settings", "param"),
+    ("settings", "param", "code"),
     [
-        ({"max_completion_tokens": 15}, "max_completion_tokens"),
-        ({"truncation_strategy": {"type": "last_messages"}}, "truncation_strategy.last_messages"),
+        ({"max_completion_tokens": 15}, "max_completion_tokens", "integer_below_min_value"),
+        (
+            {"truncation_strategy": {"type": "last_messages"}},
+            "truncation_strategy.last_messages",
+            "missing_required_parameter",
+        ),
         (
             {"truncation_strategy": {"type": "last_messages", "last_messages": None}},
             "truncation_strategy.last_messages",
+            "invalid_type",
         ),
         (
             {"truncation_strategy": {"type": "last_messages", "last_messages": 0}},
             "truncation_strategy.last_messages",
+            "integer_below_min_value",
         ),
     ],
 )
-def test_settings_out_of_range(client: OpenAI, provider: ScriptedServer, settings: Json, param: str) -> None:
+def test_settings_out_of_range(client: OpenAI, settings: Json, param: str, code: str) -> None:
     asked = conversation(client)
     with pytest.raises(BadRequestError) as refusal:
         asked.start(**settings)
-    assert body_of(refusal)["param"] == param
+    assert (body_of(refusal)["param"], body_of(refusal)["code"]) == (param, code)
     assert client.beta.threads.runs.list(asked.thread_id).data == []
 
 

@@ -15,6 +15,7 @@ from tests.contract.conversations import (
     Conversation,
     call_ids,
     conversation,
+    heard_until,
     texts,
 )
 
@@ -321,3 +322,18 @@ def test_pages_of_steps(client: OpenAI, provider: ScriptedServer) -> None:
     assert page(order="asc", limit=2, before=ids[3]) == ids[1:3]
     assert page(limit=1, after=ids[2]) == [ids[1]]
     assert page(before=ids[1]) == [ids[3], ids[2]]
+
+
+@pytest.mark.conforms("C-127")
+def test_the_step_of_a_message_that_is_being_written(client: OpenAI, provider: ScriptedServer) -> None:
+    gate = Gate()
+    provider.reply(text("Hel", gate, "lo"))
+    asked = conversation(client)
+    events = iter(asked.stream())
+    run = asked.retrieve(heard_until(events, "thread.message.delta")[0].data["id"])
+    (step,) = asked.steps(run.id)
+    assert (step.type, step.status, step.usage) == ("message_creation", "in_progress", None)
+    assert step.to_dict()["expires_at"] == run.expires_at
+    assert (step.run_id, step.thread_id, step.assistant_id) == (run.id, asked.thread_id, asked.assistant_id)
+    gate.open()
+    assert asked.poll(run.id).status == "completed"

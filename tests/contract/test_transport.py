@@ -223,6 +223,11 @@ def test_wrong_type(client: OpenAI) -> None:
 MISSING_PARAMETERS: list[tuple[str, Json, str]] = [
     ("/assistants", {}, "model"),
     ("/assistants", ASSISTANT | {"tools": [{"type": "function"}]}, "tools[0].function"),
+    ("/assistants", {"model": "m", "tools": [{}]}, "tools[0].type"),
+    ("/assistants", ASSISTANT | {"tools": [{"type": "function", "function": {}}]}, "tools[0].function.name"),
+    ("/chat/completions", {"model": "m"}, "messages"),
+    # What is missing comes before what is wrong.
+    ("/threads", {"metadata": 1, "messages": [{"role": "user"}]}, "messages[0].content"),
     ("/threads", {"messages": [MESSAGE, {"content": "Hi"}]}, "messages[1].role"),
     ("/threads/thread_1/messages", {"role": "user"}, "content"),
     (RUNS, {}, "assistant_id"),

@@ -18,14 +18,12 @@ class Talk:
     thread_id: str
 
     async def start(self, **settings: Any) -> Run:
-        return await self.client.beta.threads.runs.create(
-            self.thread_id, assistant_id=self.assistant_id, **settings
-        )
+        runs: Any = self.client.beta.threads.runs
+        return await runs.create(self.thread_id, assistant_id=self.assistant_id, **settings)
 
     async def stream(self, **settings: Any) -> Any:
-        return await self.client.beta.threads.runs.create(
-            self.thread_id, assistant_id=self.assistant_id, stream=True, **settings
-        )
+        runs: Any = self.client.beta.threads.runs
+        return await runs.create(self.thread_id, assistant_id=self.assistant_id, stream=True, **settings)
 
     async def run(self) -> Run:
         """The newest run, as it is."""

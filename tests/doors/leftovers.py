@@ -2,9 +2,9 @@
 
 import asyncio
 import gc
-import os
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.contract.conversations import DEADLINE
 
@@ -35,7 +35,7 @@ def held() -> Held:
     no_threads()
     # An SDK asks for the name of the platform in a thread of the loop's, which ends a little later than the loop.
     lasting = [thread for thread in threading.enumerate() if not thread.name.startswith("asyncio_")]
-    return Held(len(lasting), len(os.listdir("/proc/self/fd")))
+    return Held(len(lasting), len(list(Path("/proc/self/fd").iterdir())))
 
 
 def other_tasks() -> set["asyncio.Task[object]"]:

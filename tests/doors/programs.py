@@ -53,5 +53,6 @@ def run_program(program: str, *, provider: str, database: Path, patience: float 
         capture_output=True,
         text=True,
         timeout=patience,
+        check=False,
     )
     return Ended(done.returncode, done.stdout.splitlines(), done.stderr)

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +85,16 @@ def test_one_provider_client_in_both_doors(provider: ScriptedServer) -> None:
     """Each drives it on a loop of its own."""
 
     async def main() -> None:
-        async with openai.AsyncOpenAI(base_url=provider.base_url, api_key="test-key") as inner:
-            async with async_supercompat(client=inner) as asynchronous:
-                with supercompat(client=inner) as client:
-                    for _ in range(2):
-                        talk = await asyncio.to_thread(conversation, client)
-                        assert (await asyncio.to_thread(talk.run)).status == "completed"
-                        asked = await talk_with(asynchronous)
-                        await asked.start()
-                        assert (await asked.rested()).status == "completed"
+        async with AsyncExitStack() as stack:
+            inner = openai.AsyncOpenAI(base_url=provider.base_url, api_key="test-key")
+            await stack.enter_async_context(inner)
+            asynchronous = await stack.enter_async_context(async_supercompat(client=inner))
+            client = stack.enter_context(supercompat(client=inner))
+            for _ in range(2):
+                talk = await asyncio.to_thread(conversation, client)
+                assert (await asyncio.to_thread(talk.run)).status == "completed"
+                asked = await talk_with(asynchronous)
+                await asked.start()
+                assert (await asked.rested()).status == "completed"
 
     asyncio.run(main())

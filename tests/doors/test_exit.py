@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from supercompat import Options, SQLAlchemyStorageAdapter, supercompat
+from supercompat import SQLAlchemyStorageAdapter, supercompat
 from supercompat.testing import ScriptedModel, ScriptedServer, text
 from tests.doors.programs import run_program
 

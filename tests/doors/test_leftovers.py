@@ -153,7 +153,7 @@ async def test_a_forgotten_asynchronous_client_closes_itself(provider: ScriptedS
         async for event in await (await talk_with(client)).stream():
             if event.event == "thread.message.delta":
                 break
-        del client, event
+        del client
         await no_other_tasks(runner)
         no_threads()
         assert await asyncio.to_thread(provider.requests[0].closed.wait, 5)

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 from supercompat.engine.lifecycle import ACTIVE, move, stored_usage, usage_object
 from supercompat.engine.reducer import run_ended, step_ended
 from supercompat.storage_adapters.protocol import PageQuery, RunRow, Transaction
-from supercompat.wire.objects import IncompleteDetails, LastError
+from supercompat.wire.objects import IncompleteDetails, LastError, Run
 
 Ending: TypeAlias = Literal["failed", "cancelled", "expired"]
 
@@ -50,10 +50,23 @@ def _end_parts(tx: Transaction, run_id: str, status: Ending, now: int, error: La
 
 def expire_if_due(tx: Transaction, row: RunRow, now: float) -> RunRow:
     """The run, ended first if its time is over: expiry follows from what is stored (C-102, C-104)."""
-    run = row.object
-    if run.status in ACTIVE and run.expires_at is not None and run.expires_at <= now:
-        return end_stored(tx, row, "expired", now=int(now)) or tx.runs.get(run.id) or row
+    if _is_due(row.object, now):
+        return end_stored(tx, row, "expired", now=int(now)) or tx.runs.get(row.object.id) or row
     return row
+
+
+def end_broken(tx: Transaction, row: RunRow, error: LastError, *, now: float) -> RunRow | None:
+    """End an active run that can't be carried on. A cancellation that was under way, or a time that is over, ends
+    it as such, all else as failed.
+
+    Returns:
+        As `end_stored`.
+    """
+    if _is_due(row.object, now):
+        return end_stored(tx, row, "expired", now=int(now))
+    if row.object.status == "cancelling":
+        return end_stored(tx, row, "cancelled", now=int(now))
+    return end_stored(tx, row, "failed", now=int(now), error=error)
 
 
 def end_if_half_said(tx: Transaction, row: RunRow, now: float) -> bool:
@@ -62,13 +75,13 @@ def end_if_half_said(tx: Transaction, row: RunRow, now: float) -> bool:
     A pass that has shown nothing can. One that has said something ends as the API ends it; so does a
     cancellation that was under way. Returns whether the run has ended.
     """
-    if expire_if_due(tx, row, now).object.status == "expired":
-        return True
-    if row.object.status == "cancelling":
-        end_stored(tx, row, "cancelled", now=int(now))
-        return True
     of_run = PageQuery({"run_id": row.object.id}, limit=None)
-    if not any(step.object.status == "in_progress" for step in tx.steps.page(of_run).rows):
+    is_stopped = row.object.status == "cancelling" or _is_due(row.object, now)
+    if not is_stopped and not any(step.object.status == "in_progress" for step in tx.steps.page(of_run).rows):
         return False
-    end_stored(tx, row, "failed", now=int(now), error=ABANDONED)
+    end_broken(tx, row, ABANDONED, now=now)
     return True
+
+
+def _is_due(run: Run, now: float) -> bool:
+    return run.status in ACTIVE and run.expires_at is not None and run.expires_at <= now

@@ -151,8 +151,14 @@ class Pass:
         """
         outputs = list(outputs)
         changes = [output for output in outputs if isinstance(output, Change)]
+
+        def work(tx: Transaction) -> None:
+            if not any(isinstance(change.row.object, Run) for change in changes):
+                self._owned(tx)
+            write(tx, self._row, changes, expected)
+
         with anyio.CancelScope(shield=True):
-            await self._store.transact(lambda tx: write(tx, self._row, changes, expected))
+            await self._store.transact(work)
             self._feed.publish(event for output in outputs for event in _events(output))
 
     def _texts(self) -> list[Change]:
@@ -161,10 +167,19 @@ class Pass:
     def _keep(self, tx: Transaction, texts: Sequence[Change]) -> RunRow:
         """Store texts, if the run is still ours. What is stored of it counts: a write of which we were not told
         may have gone before."""
+        stored = self._owned(tx)
+        write(tx, stored, texts, ())
+        return stored
+
+    def _owned(self, tx: Transaction) -> RunRow:
+        """The run as it is stored, if it is still ours, though it may be `cancelling` by now.
+
+        Raises:
+            LostRunError: it has ended, or somebody else has it.
+        """
         stored = tx.runs.get(self._row.object.id, lock=True)
         if stored is None or (stored.owner, stored.fence) != (self._row.owner, self._row.fence):
             raise LostRunError
-        write(tx, stored, texts, ())
         return stored
 
     def _open_reducer(self) -> Reducer:

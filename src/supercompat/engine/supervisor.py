@@ -5,11 +5,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 import anyio
 
-from supercompat.engine.closing import end_if_half_said
+from supercompat.engine.closing import end_broken, end_if_half_said
 from supercompat.engine.driver import Driver
 from supercompat.engine.executor import LostRunError, Pass
 from supercompat.engine.feed import Feed
@@ -17,13 +17,13 @@ from supercompat.engine.lifecycle import move
 from supercompat.errors import RequestError, StorageError, internal_error
 from supercompat.options import Options
 from supercompat.storage_adapters.protocol import RunRow, Store, Transaction
-from supercompat.wire.events import AssistantEvent
+from supercompat.wire.events import AssistantEvent, EventName
 from supercompat.wire.ids import new_id
 from supercompat.wire.objects import LastError, Run
 
 logger = logging.getLogger(__name__)
 
-StopReason: TypeAlias = Literal["cancelled", "deleted", "handed over"]
+StopReason: TypeAlias = Literal["cancelled", "lost", "handed over"]
 
 #: Seconds that a run which is handed over, or ended by us, may take to be written down.
 WRITE_TIMEOUT = 5.0
@@ -34,6 +34,9 @@ HANDED_OVER = RequestError(
     status=500,
     type="server_error",
 )
+
+#: How a run ends that met a defect of ours.
+DEFECT = LastError(code="server_error", message="Sorry, something went wrong.")
 
 
 @dataclass(slots=True, eq=False)
@@ -107,7 +110,7 @@ class Supervisor:
         """Stop the run of a thread that was just deleted. Nothing more is written of it."""
         for job in list(self._jobs.values()):
             if job.row.object.thread_id == thread_id:
-                self._stop(job, "deleted")
+                self._stop(job, "lost")
 
     async def take_over(self, orphans_of: Sequence[str] = ()) -> None:
         """Carry on, or end, the runs that nobody owns any more.
@@ -131,14 +134,11 @@ class Supervisor:
         return [job.task for job in self._jobs.values() if job.task is not None]
 
     async def close(self) -> None:
-        """Hand over the passes that are under way, and whatever else this runtime owns."""
+        """Hand over the passes that are under way, and whatever else this runtime owns: a run of which only the
+        creation was completed, or whose task was cancelled before it began and so runs nothing, not even its end."""
         for job in list(self._jobs.values()):
             self._stop(job, "handed over")
         await settled(self.tasks(), WRITE_TIMEOUT)
-        for job in list(self._jobs.values()):
-            # A task that is cancelled before it began runs nothing, not even its end.
-            if job.task is not None and job.task.done():
-                await self._hand_over(job)
         self._rest()
         try:
             await self._store.transact(lambda tx: tx.runs.renew(self.owner, 0.0))
@@ -171,17 +171,18 @@ class Supervisor:
         except LostRunError:
             await self._yield_to_winner(job)
         except Exception:
-            if job.stopped != "deleted":
+            if job.stopped != "lost":
                 logger.exception("%s failed in supercompat", job.row.object.id)
                 await self._fail(job)
 
     async def _fail(self, job: Job) -> None:
-        error = LastError(code="server_error", message="Sorry, something went wrong.")
         try:
-            await job.work.fail(error)
-        except (LostRunError, StorageError):
-            logger.exception("%s could not be ended", job.row.object.id)
-            job.feed.publish([AssistantEvent("error", internal_error().body())])
+            await job.work.fail(DEFECT)
+        except LostRunError:
+            await self._yield_to_winner(job)
+        except Exception:
+            logger.exception("%s could not be ended by its pass", job.row.object.id)
+            await self._end_as_stored(job)
 
     async def _break_off(self, job: Job) -> None:
         try:
@@ -193,16 +194,41 @@ class Supervisor:
                 await self._hand_over(job)
         except LostRunError:
             logger.info("%s had ended before it was stopped", job.row.object.id)
-        except StorageError:
-            logger.exception("%s was stopped, which could not be stored", job.row.object.id)
+        except Exception:
+            logger.exception("%s could not be stopped by its pass", job.row.object.id)
+            await self._end_as_stored(job)
 
     async def _yield_to_winner(self, job: Job) -> None:
         """The run was moved behind our back: a cancellation is ours to finish, all else is somebody else's."""
         run_id = job.row.object.id
         stored = await self._store.transact(lambda tx: tx.runs.get(run_id))
         if stored is not None and stored.object.status == "cancelling" and stored.fence == job.row.fence:
-            job.work.announce_cancelling(stored.object)
-            await job.work.break_off("cancelled")
+            if job.stopped != "cancelled":
+                job.work.announce_cancelling(stored.object)
+            job.stopped = "cancelled"
+            await self._break_off(job)
+
+    async def _end_as_stored(self, job: Job) -> None:
+        """End a run whose pass can't, as when it holds what can't be written: no run stays active for that."""
+        run_id, fence, now = job.row.object.id, job.row.fence, self._clock.now()
+
+        def work(tx: Transaction) -> RunRow | None:
+            row = tx.runs.get(run_id, lock=True)
+            if row is None or (row.owner, row.fence) != (self.owner, fence):
+                return None
+            return end_broken(tx, row, DEFECT, now=now)
+
+        ended: RunRow | None = None
+        try:
+            with anyio.CancelScope(shield=True):
+                ended = await self._store.transact(work)
+        except StorageError:
+            logger.exception("%s could not be ended", run_id)
+        if ended is None:
+            job.feed.publish([AssistantEvent("error", internal_error().body())])
+        else:
+            name = cast(EventName, f"thread.run.{ended.object.status}")
+            job.feed.publish([AssistantEvent(name, ended.object)])
 
     async def _hand_over(self, job: Job) -> None:
         """Let go of a run. What is kept in memory dies with us, so there it is cancelled."""
@@ -258,11 +284,12 @@ class Supervisor:
         return {run_id: tx.runs.get(run_id) for run_id in run_ids}
 
     def _heed(self, stored: Mapping[str, RunRow | None]) -> None:
-        """Stop the runs that were cancelled, or deleted with their thread, in another runtime (C-121, C-152)."""
+        """Stop the runs that were cancelled, deleted with their thread, or taken over, in another runtime (C-121,
+        C-152)."""
         for run_id, row in stored.items():
             job = self._jobs.get(run_id)
-            if job is not None and row is None:
-                self._stop(job, "deleted")
+            if job is not None and (row is None or row.fence > job.row.fence):
+                self._stop(job, "lost")
             elif row is not None and row.object.status == "cancelling":
                 self.cancel(row.object)
 

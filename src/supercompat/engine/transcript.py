@@ -126,7 +126,9 @@ def _insert_steps(
 
 
 def _answered(step: RunStep) -> bool:
-    return all(call.function.output is not None for call in _calls(step))
+    """A step whose pass broke off has no calls at all: they are stored when the pass ends."""
+    calls = _calls(step)
+    return bool(calls) and all(call.function.output is not None for call in calls)
 
 
 def _calls(step: RunStep):
@@ -139,6 +141,8 @@ def _message_turn(message: Message) -> Turn | None:
         text = "".join(_words(message))
         return AssistantTurn(text) if text else None
     parts = tuple(_part(content) for content in message.content)
+    # The API takes an empty text beside another part; providers do not.
+    parts = tuple(part for part in parts if part != model.TextPart(""))
     return UserTurn(parts) if parts else None
 
 

@@ -88,7 +88,9 @@ class Runs:
     async def list(self, thread_id: str, query: ListQuery) -> Page[RunRow]:
         def work(tx: Transaction) -> Page[RunRow]:
             existing_thread(tx, thread_id)
-            return read_run_page(tx.runs, page_query(query, thread_id=thread_id))
+            page = read_run_page(tx.runs, page_query(query, thread_id=thread_id))
+            now = self._core.clock.now()
+            return replace(page, rows=[expire_if_due(tx, row, now) for row in page.rows])
 
         return await self._core.store.transact(work)
 

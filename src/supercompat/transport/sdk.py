@@ -77,6 +77,10 @@ def _compose(
     models: Mapping[str, str] | None,
     options: Options | None,
 ) -> tuple[Composition, Options]:
+    _check("storage", storage, StorageAdapter, "a storage adapter such as MemoryStorageAdapter()")
+    _check("run_adapter", run_adapter, RunAdapter, "a run adapter such as CompletionsRunAdapter()")
+    _check("models", models, Mapping, "a mapping such as {'gpt-4o': 'llama-3.3-70b-versatile'}")
+    _check("options", options, Options, "Options(…)")
     options = options or Options()
     composition = Composition(
         client=ModelRouter(_routes(client), models or {}, threads=options.provider_threads),
@@ -85,6 +89,13 @@ def _compose(
         options=options,
     )
     return composition, options
+
+
+def _check(name: str, given: object, kind: type, wanted: str) -> None:
+    # Of a class, too, a protocol says that it has the methods.
+    if given is not None and (isinstance(given, type) or not isinstance(given, kind)):
+        shown = f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
+        raise ConfigurationError(f"{name}= takes {wanted}, not {shown}.")
 
 
 def _routes(client: object) -> dict[str, ClientAdapter]:

@@ -130,5 +130,5 @@ def _is_whole(arguments: str) -> bool:
 def _arguments(value: object) -> str:
     """Text goes as it is; some servers send the object itself."""
     if value is None or isinstance(value, str):
-        return value or ""
+        return a_text(value)
     return json.dumps(value, ensure_ascii=False)

@@ -13,7 +13,12 @@ def a_list(value: object) -> list[Any]:
 
 
 def a_text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    """Half of a surrogate pair, which JSON can say and no other text can hold, becomes U+FFFD."""
+    if not isinstance(value, str):
+        return ""
+    if value.isascii():
+        return value
+    return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def a_number(value: object) -> int | None:

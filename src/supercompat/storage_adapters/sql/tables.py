@@ -100,5 +100,6 @@ steps: Final = _table(
     _reference("thread_id"),
     _reference("run_id"),
     _belongs_to("runs", "run_id"),
+    sa.Index(None, "project", "thread_id", "seq"),
     sa.Index(None, "project", "run_id", "seq"),
 )

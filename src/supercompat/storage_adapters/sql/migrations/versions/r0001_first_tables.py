@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("run_id", sa.String, nullable=False),
         parent=belongs_to("steps", "runs", "run_id"),
     )
+    op.create_index("ix_steps_project_thread_id_seq", "steps", ["project", "thread_id", "seq"])
     op.create_index("ix_steps_project_run_id_seq", "steps", ["project", "run_id", "seq"])
 
 
