@@ -222,6 +222,12 @@ class TestCalls:
         ((_, _, text),) = calls(fragment(arguments, index=0, id="a", name="f"))
         assert json.loads(text) == {}
 
+    def test_two_calls_with_one_id(self):
+        (first, _, _), (second, _, _) = calls(
+            fragment('{"a":1}', index=0, id="c", name="f"), fragment("{}", index=1, id="c", name="g")
+        )
+        assert (first, second.startswith("call_")) == ("c", True)
+
     def test_no_arguments_of_parallel_calls(self):
         chunks = [fragment("", index=index, id=id, name="f") for index, id in enumerate("abc")]
         assert calls(*chunks) == [("a", "f", "{}"), ("b", "f", "{}"), ("c", "f", "{}")]

@@ -124,7 +124,8 @@ async def test_a_request_that_waits_ends_in_the_other_door_too(provider: Scripte
     async with openai.AsyncOpenAI(base_url=provider.base_url, api_key="test-key", max_retries=0) as inner:
         client = async_supercompat(client=inner, options=HASTY)
         question: Any = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}]}
-        asking: asyncio.Task[Any] = asyncio.create_task(client.chat.completions.create(**question))
+        create: Any = client.chat.completions.create
+        asking: asyncio.Task[Any] = asyncio.create_task(create(**question))
         assert await asyncio.to_thread(gate.reached.wait, DEADLINE)
         await client.close()
         with pytest.raises(openai.InternalServerError, match="The client was closed"):

@@ -49,7 +49,7 @@ def encode(answer: Answer) -> tuple[str, bytes | Frames]:
 
 
 def encode_json(data: Mapping[str, Any]) -> bytes:
-    return json.dumps(data, indent=2, ensure_ascii=False).encode()
+    return json.dumps(data, indent=2).encode()
 
 
 def _list_object(page: Page[Any]) -> ListObject:

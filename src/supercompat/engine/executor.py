@@ -13,7 +13,7 @@ from supercompat.engine.feed import Feed
 from supercompat.engine.lifecycle import move
 from supercompat.engine.reducer import Change, Output, Reducer
 from supercompat.engine.transcript import BudgetSpentError, History, build_request, read_history
-from supercompat.errors import ProviderError
+from supercompat.errors import ProviderError, StorageError
 from supercompat.model.events import ModelEvent
 from supercompat.storage_adapters.protocol import Row, RunRow, Store, Transaction
 from supercompat.wire.events import AssistantEvent
@@ -140,7 +140,11 @@ class Pass:
         now = self._clock.now()
         if now - self._checkpointed >= CHECKPOINT_EVERY:
             self._checkpointed = now
-            await self.checkpoint()
+            try:
+                await self.checkpoint()
+            except StorageError:
+                # The text is whole in the reducer, and stored when its message ends.
+                logger.warning("A checkpoint of %s failed", self._row.object.id, exc_info=True)
 
     async def _commit(
         self, outputs: Iterable[Output], *, expected: Sequence[RunStatus] = ("in_progress",)

@@ -41,7 +41,7 @@ STEP_EVENTS: Mapping[StepEnding, EventName] = {
     "cancelled": "thread.run.step.cancelled",
     "expired": "thread.run.step.expired",
 }
-RUN_EVENTS: Mapping[RunEnding, EventName] = {
+RUN_EVENTS: Mapping[str, EventName] = {
     "completed": "thread.run.completed",
     "incomplete": "thread.run.incomplete",
     "failed": "thread.run.failed",

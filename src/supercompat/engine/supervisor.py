@@ -14,6 +14,7 @@ from supercompat.engine.driver import Driver
 from supercompat.engine.executor import LostRunError, Pass
 from supercompat.engine.feed import Feed
 from supercompat.engine.lifecycle import move
+from supercompat.engine.reducer import RUN_EVENTS
 from supercompat.errors import RequestError, StorageError, internal_error
 from supercompat.options import Options
 from supercompat.storage_adapters.protocol import RunRow, Store, Transaction
@@ -193,7 +194,7 @@ class Supervisor:
             elif job.stopped == "handed over":
                 await self._hand_over(job)
         except LostRunError:
-            logger.info("%s had ended before it was stopped", job.row.object.id)
+            await self._show_end(job)
         except Exception:
             logger.exception("%s could not be stopped by its pass", job.row.object.id)
             await self._end_as_stored(job)
@@ -207,6 +208,15 @@ class Supervisor:
                 job.work.announce_cancelling(stored.object)
             job.stopped = "cancelled"
             await self._break_off(job)
+        else:
+            await self._show_end(job)
+
+    async def _show_end(self, job: Job) -> None:
+        """Tell the readers how the run ended, where somebody else has ended it (C-152, C-154)."""
+        run_id = job.row.object.id
+        stored = await self._store.transact(lambda tx: tx.runs.get(run_id))
+        if stored is not None and (name := RUN_EVENTS.get(stored.object.status)):
+            job.feed.publish([AssistantEvent(name, stored.object)])
 
     async def _end_as_stored(self, job: Job) -> None:
         """End a run whose pass can't, as when it holds what can't be written: no run stays active for that."""

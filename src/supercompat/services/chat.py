@@ -65,7 +65,7 @@ async def _frames(
 
 
 def _frame(data: Mapping[str, Any]) -> bytes:
-    return f"data: {json.dumps(data, ensure_ascii=False, separators=(',', ':'))}\n\n".encode()
+    return f"data: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
 
 
 def as_request_error(error: ProviderError) -> RequestError:

@@ -96,7 +96,7 @@ def missing(kind: str, id: str, *, param: str | None = None) -> RequestError:
     prefix = KINDS[kind].prefix
     if id.startswith(prefix):
         return NotFoundError(kind, id)
-    param = param or f"{kind.split()[-1]}_id"
+    param = param or f"{kind.rsplit(maxsplit=1)[-1]}_id"
     return RequestError(
         f"Invalid '{param}': '{id}'. Expected an ID that begins with '{prefix}'.",
         param=param,

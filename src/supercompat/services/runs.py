@@ -124,8 +124,13 @@ class Runs:
             return cancelling
 
         row = await self._core.store.transact(work)
-        if row.object.status == "cancelling":
-            self._core.supervisor.cancel(row.object)
+        if row.object.status != "cancelling" or self._core.supervisor.cancel(row.object):
+            return row.object
+        if row.owner == self._core.supervisor.owner:
+            # Ours by name, but nobody works on it: its end could not be stored when it came.
+            now = self._core.now()
+            ended = await self._core.store.transact(lambda tx: end_stored(tx, row, "cancelled", now=now))
+            return (ended or row).object
         return row.object
 
     async def submit_tool_outputs(self, thread_id: str, run_id: str, body: SubmitToolOutputs) -> Run | Frames:

@@ -104,10 +104,15 @@ class CallReader:
         call.index = len(self._started)
         self._started.append(call)
         self._held.append([])
-        events: list[ModelEvent] = [ToolCallStarted(call.index, call.given_id or new_call_id(), name)]
+        events: list[ModelEvent] = [ToolCallStarted(call.index, self._new_id(call), name)]
         if call.arguments:
             events.append(ToolCallArguments(call.index, call.arguments))
         return events
+
+    def _new_id(self, call: _Call) -> str:
+        """The provider's id, unless another call of this answer has it: outputs are told apart by it."""
+        taken = {other.given_id for other in self._started if other is not call}
+        return call.given_id if call.given_id and call.given_id not in taken else new_call_id()
 
 
 def _is_another(call: _Call, given_id: str, name: str, arguments: str) -> bool:
