@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from typing import TypeVar
 
 from benchmarks.paced import paced_server
 from benchmarks.processes import Child, started
 from benchmarks.samples import Sample
 from benchmarks.subjects import Case
+
+T = TypeVar("T")
 
 #: Runs of each case that are not counted: connections are opened, and lazy imports done.
 WARM_UP = 3
@@ -28,7 +31,7 @@ def measure(cases: Sequence[Case], rounds: int, progress: Callable[[], None]) ->
         }
         samples: dict[Case, list[Sample]] = {case: [] for case in cases}
         for number in range(-WARM_UP, rounds):
-            for case in _turned(cases, number):
+            for case in turned(cases, number):
                 sample = _run(workers[case.subject, case.door], case)
                 progress()
                 if number >= 0:
@@ -36,11 +39,12 @@ def measure(cases: Sequence[Case], rounds: int, progress: Callable[[], None]) ->
         return samples
 
 
-def _turned(cases: Sequence[Case], number: int) -> Sequence[Case]:
-    """Each round starts elsewhere, and every other one goes backwards: nobody always follows the same other."""
-    start = number % len(cases)
-    turned = [*cases[start:], *cases[:start]]
-    return turned if number % 2 else turned[::-1]
+def turned(items: Sequence[T], number: int) -> Sequence[T]:
+    """The order of round `number`: nobody always follows the same other, whose code may be his own, still warm in
+    the processor's caches, or not."""
+    start = number // 2 % len(items)
+    order = [*items[start:], *items[:start]]
+    return order[::-1] if number % 2 else order
 
 
 def _run(worker: Child, case: Case) -> Sample:

@@ -13,6 +13,7 @@ import openai
 
 from benchmarks import async_door, raw, sync_door
 from benchmarks.paced import paced_server
+from benchmarks.rounds import turned
 
 SUBJECTS = ("floor", "memory", "sqlite")
 #: In the order of the table. What the caller sees of the outer SDK, and what the provider's socket sees.
@@ -77,8 +78,8 @@ def _measure(url: str, folder: Path, rounds: int, progress: Callable[[], None]) 
             _watch_requests(client, marks[subject])
             assistant = client.beta.assistants.create(model=raw.MODEL, instructions=raw.INSTRUCTIONS)
             clients[subject] = client, assistant.id
-        for _ in range(rounds):
-            for subject in SUBJECTS:
+        for number in range(rounds):
+            for subject in turned(SUBJECTS, number):
                 _run(*clients[subject], marks[subject])
                 progress()
     return {subject: marks[subject].medians() for subject in SUBJECTS}
@@ -110,8 +111,8 @@ async def _measure_async(url: str, folder: Path, rounds: int, progress: Callable
             _watch_async_requests(client, marks[subject])
             assistant = await client.beta.assistants.create(model=raw.MODEL, instructions=raw.INSTRUCTIONS)
             clients[subject] = client, assistant.id
-        for _ in range(rounds):
-            for subject in SUBJECTS:
+        for number in range(rounds):
+            for subject in turned(SUBJECTS, number):
                 await _run_async(*clients[subject], marks[subject])
                 progress()
     return {subject: marks[subject].medians() for subject in SUBJECTS}

@@ -79,7 +79,10 @@ def database(tmp_path: Path) -> Path:
     return tmp_path / "assistants.db"
 
 
-@pytest.mark.parametrize(("then", "last"), [("pass", ""), ("sys.exit(3)", ""), ("pass", "del client")])
+@pytest.mark.parametrize(
+    ("then", "last"),
+    [("pass", ""), ("sys.exit(3)", ""), pytest.param("pass", "del client", marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("kind", KINDS)
 def test_in_mid_run(provider: ScriptedServer, database: Path, kind: str, then: str, last: str) -> None:
     """The provider hangs."""
@@ -95,7 +98,7 @@ def test_in_mid_run(provider: ScriptedServer, database: Path, kind: str, then: s
     ("loop", "then"),
     [
         ("run", "pass"),
-        ("run", "sys.exit(3)"),
+        pytest.param("run", "sys.exit(3)", marks=pytest.mark.slow),
         pytest.param("left idle", "pass", marks=pytest.mark.slow),
         pytest.param("left idle", "sys.exit(3)", marks=pytest.mark.slow),
         pytest.param("in a thread", "pass", marks=pytest.mark.slow),
@@ -122,6 +125,7 @@ def test_right_after_a_run_was_created(provider: ScriptedServer, database: Path,
     assert what_became_of(ended.said[0], database) == "completed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_while_it_exits(provider: ScriptedServer, database: Path, kind: str) -> None:
     """A run that is created by an `atexit` function. From Python 3.12 on, no thread starts any more."""
@@ -142,7 +146,7 @@ def test_it_waits_for_a_run_that_is_about_to_end(provider: ScriptedServer, datab
     assert len(provider.requests) == 1
 
 
-@pytest.mark.parametrize("make", ["supercompat", "async_supercompat"])
+@pytest.mark.parametrize("make", ["supercompat", pytest.param("async_supercompat", marks=pytest.mark.slow)])
 def test_without_a_request(provider: ScriptedServer, database: Path, make: str) -> None:
     program = f"client = {make}(client=openai.OpenAI(**SETTINGS), storage=storage())"
     ended = run_program(program, provider=provider.base_url, database=database)
@@ -150,6 +154,7 @@ def test_without_a_request(provider: ScriptedServer, database: Path, make: str) 
     assert not database.exists()
 
 
+@pytest.mark.slow
 def test_a_traceback_of_the_users_is_all_that_is_seen(provider: ScriptedServer, database: Path) -> None:
     provider.reply(text("Hel").then_hang())
     program = filled_in(SYNCHRONOUS, "OpenAI", DELTA, "del stream; raise LookupError('Oh!')")

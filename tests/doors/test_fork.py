@@ -64,6 +64,7 @@ def test_used_before(provider: ScriptedServer, tmp_path: Path, door: str) -> Non
     assert (code, rest) == ("exit code: 0", ["run: completed"])
 
 
+@pytest.mark.slow
 @DOORS
 def test_used_only_after(provider: ScriptedServer, tmp_path: Path, door: str) -> None:
     said = said_by(door + "in_a_child(use); use()", provider, tmp_path)

@@ -12,7 +12,7 @@ import openai
 import pytest
 from openai import OpenAI
 
-from supercompat import SQLAlchemyStorageAdapter, async_supercompat, supercompat
+from supercompat import Options, SQLAlchemyStorageAdapter, async_supercompat, supercompat
 from supercompat.testing import Gate, ScriptedModel, ScriptedServer, text
 from tests.contract.conversations import DEADLINE, conversation, heard, heard_until, names, texts
 from tests.doors.asking import talk_with
@@ -77,6 +77,30 @@ def test_another_thread_closes_the_stream(provider: ScriptedServer) -> None:
         assert not list(events)
         talk.cancel(run_id)
         assert talk.poll(run_id).status == "cancelled"
+
+
+async def test_another_task_closes_the_stream() -> None:
+    model = ScriptedModel(text("Hel").then_hang())
+    async with async_supercompat(client=model, options=Options(drain=0)) as client:
+        talk = await talk_with(client)
+        stream = await talk.stream()
+        heard_some = asyncio.Event()
+
+        async def read() -> list[str]:
+            said: list[str] = []
+            async for event in stream:
+                said.append(event.event)
+                if event.event == DELTA:
+                    heard_some.set()
+            return said
+
+        reading = asyncio.create_task(read())
+        await heard_some.wait()
+        # The reader is waiting again.
+        await asyncio.sleep(0)
+        await stream.close()
+        assert (await asyncio.wait_for(reading, DEADLINE))[-1] == DELTA
+        assert (await talk.run()).status == "in_progress"
 
 
 async def test_a_reading_task_is_cancelled() -> None:

@@ -16,7 +16,7 @@ from tests.contract.conversations import conversation, heard_until
 from tests.doors.asking import talk_with
 from tests.doors.leftovers import Held, held, no_other_tasks, no_threads, other_tasks, ours
 
-ROUNDS = 10
+ROUNDS = 6
 OPTIONS = Options(drain=0)
 
 

@@ -6,7 +6,7 @@ import threading
 import weakref
 from asyncio import AbstractEventLoop
 from contextlib import suppress
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 from supercompat.api.exchange import Frames, Request, Response
 from supercompat.transport.core import (
@@ -86,7 +86,8 @@ class AsyncDoor:
         if self._guard.forked:
             return
         for loop, starting in self._take().items():
-            with suppress(TimeoutError):
+            # A loop that is stopped half-way is beyond help.
+            with suppress(TimeoutError, RuntimeError):
                 if loop.is_closed():
                     _abandon(starting)
                 elif loop.is_running():
@@ -173,22 +174,48 @@ def _abandon(starting: Starting) -> StartedRuntime | None:
     return runtime
 
 
-async def timed(frames: Frames, timeout: float | None) -> Frames:
-    """The frames, each within `timeout` seconds of the wish for it.
+class TimedFrames:
+    """The frames of a stream, each within `timeout` seconds of the wish for it.
 
-    Raises:
-        DoorTimeoutError: one did not come in time.
+    Args:
+        frames: closed with this.
+        timeout: None for no limit.
     """
-    try:
-        while True:
+
+    def __init__(self, frames: Frames, timeout: float | None) -> None:
+        self._frames = frames
+        self._timeout = timeout
+        self._waiting: asyncio.Timeout | None = None
+        self._is_left = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """The next frame.
+
+        Raises:
+            DoorTimeoutError: it did not come in time.
+            StopAsyncIteration: there is none, or the frames were closed meanwhile.
+        """
+        frame = b""
+        while not frame and not self._is_left:
             try:
-                async with asyncio.timeout(timeout):
-                    frame = await anext(frames)
-            except StopAsyncIteration:
-                return
+                async with asyncio.timeout(self._timeout) as self._waiting:
+                    frame = await anext(self._frames)
             except TimeoutError:
-                raise DoorTimeoutError from None
-            if frame:
-                yield frame
-    finally:
-        await frames.aclose()
+                if not self._is_left:
+                    raise DoorTimeoutError from None
+            finally:
+                self._waiting = None
+        if not frame:
+            raise StopAsyncIteration
+        return frame
+
+    async def aclose(self) -> None:
+        """Stop reading, also while another task waits for a frame."""
+        self._is_left = True
+        if self._waiting is None:
+            await self._frames.aclose()
+        else:
+            self._waiting.reschedule(asyncio.get_running_loop().time())

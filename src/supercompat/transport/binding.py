@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from supercompat.api.exchange import Frames, Request
-from supercompat.transport.async_door import AsyncDoor, timed
+from supercompat.transport.async_door import AsyncDoor, TimedFrames
 from supercompat.transport.core import DoorTimeoutError
 from supercompat.transport.pump import Pump
 from supercompat.transport.sync_door import SyncDoor
@@ -97,8 +97,7 @@ def _sync_transport(http: Any) -> Any:
 def _async_transport(http: Any) -> Any:
     class FrameStream(http.AsyncByteStream):
         def __init__(self, frames: Frames, request: Any) -> None:
-            self._source = frames
-            self._frames = timed(frames, _read_timeout(request))
+            self._frames = TimedFrames(frames, _read_timeout(request))
             self._request = request
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -110,8 +109,6 @@ def _async_transport(http: Any) -> Any:
 
         async def aclose(self) -> None:
             await self._frames.aclose()
-            # The one above does not close what it never began to read.
-            await self._source.aclose()
 
     class AsyncInProcessTransport(http.AsyncBaseTransport):
         """The asynchronous door as a transport."""
