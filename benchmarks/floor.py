@@ -1,7 +1,7 @@
 """The floor: what a run costs that is carried out by nobody.
 
 The outer SDK and the provider's SDK do their work; between them is only a transport that calls the provider and
-answers with constants. No other implementation in this process can be cheaper.
+answers with constants. It stores nothing and checks nothing.
 """
 
 from collections.abc import AsyncIterator, Iterator

@@ -154,16 +154,22 @@ def test_a_store_that_is_forgotten_ends_the_thread(adapter: StorageAdapter) -> N
     assert not thread.is_alive()
 
 
+def open_connections() -> list[sqlite3.Connection]:
+    return [each for each in gc.get_objects() if type(each) is sqlite3.Connection]
+
+
 @pytest.mark.parametrize("closes", [True, False])
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///a.db"])
 def test_an_adapter_that_is_forgotten_leaves_no_connection(
     url: str, closes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    # Other tests' own may be there still.
+    before = open_connections()
     adapter = SQLAlchemyStorageAdapter(url)
     store = adapter.open()
     asyncio.run(store.transact(lambda tx: None))
-    connections = [each for each in gc.get_objects() if type(each) is sqlite3.Connection]
+    connections = [each for each in open_connections() if not any(each is other for other in before)]
     running = storage_threads()
     if closes:
         store.close()
