@@ -121,6 +121,7 @@ $(VENV)/.bootstrap: requirements/bootstrap.txt
 
 $(VENV)/.package: pyproject.toml $(VENV)/.bootstrap
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q src
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.package
