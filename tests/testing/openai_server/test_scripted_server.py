@@ -259,6 +259,15 @@ def test_a_server_that_was_never_asked_closes_too() -> None:
     assert set(threading.enumerate()) == before
 
 
+def test_closing_while_a_connection_is_accepted() -> None:
+    before = set(threading.enumerate())
+    for _ in range(100):
+        with ScriptedServer() as server, closing(connect(server)) as connection:
+            connection.connect()
+            server.close()
+    assert set(threading.enumerate()) == before
+
+
 def test_the_port_may_be_chosen(server: ScriptedServer) -> None:
     port = int(server.url.rpartition(":")[2])
     server.close()

@@ -96,12 +96,13 @@ class ScriptedServer:
             lambda: Connection(self._serve, self._connections), sock=self._socket
         )
         await self._closing.wait()
-        listener.close()
-        # A connection that is being accepted right now is a task without a connection yet.
+        # Not closed yet: asyncio loses a connection whose accepting it finishes after that, and its socket.
+        self._loop.remove_reader(self._socket)
         while self._connections or len(asyncio.all_tasks()) > 1:
             for connection in self._connections:
                 connection.drop()
             await asyncio.sleep(0)
+        listener.close()
 
     async def _serve(self, connection: Connection) -> None:
         while await self._exchange(connection):
