@@ -101,6 +101,7 @@ class Reducer:
         self._parts: list[_Part] = []
         self._tool_step: RunStep | None = None
         self._calls: list[_Call] = []
+        self._provider_state: Mapping[str, Any] | None = None
         self._usage = model.Usage()
         self._reason: model.FinishReason | None = None
 
@@ -120,6 +121,8 @@ class Reducer:
                 return [
                     wire_events.step_delta(self._open_tools().id, wire_events.call_arguments(index, text))
                 ]
+            case model.ProviderStateReported(state):
+                self._provider_state = state
             case model.UsageReported(usage):
                 self._usage = usage
             case model.Finished(reason):
@@ -189,7 +192,10 @@ class Reducer:
 
     def _tool_row(self, step: RunStep, **private: Any) -> Row[RunStep]:
         """The calls stand in the conversation behind the message that is the last so far."""
-        return Row(step, {"after": self._last_message, **private})
+        return Row(step, {"after": self._last_message, **self._kept_state(), **private})
+
+    def _kept_state(self) -> dict[str, Any]:
+        return {} if self._provider_state is None else {"provider_state": self._provider_state}
 
     def _new_step(
         self, kind: Literal["message_creation", "tool_calls"], details: wire.StepDetails
@@ -297,7 +303,7 @@ class Reducer:
         assert self._message is not None
         done = self._message.changed(status="completed", completed_at=self._now(), content=self._content())
         return [
-            Change(Row(done), ("thread.message.completed",)),
+            Change(Row(done, self._kept_state()), ("thread.message.completed",)),
             *self._end_message_step("completed", usage),
         ]
 

@@ -26,12 +26,12 @@ from supercompat.wire.objects import (
 class History:
     """What a run sees of its thread: messages oldest first, and the steps that called tools among them."""
 
-    messages: Sequence[Message]
+    messages: Sequence[Row[Message]]
     tool_steps: Sequence[Row[RunStep]]
 
     @property
     def last_message(self) -> str | None:
-        return self.messages[-1].id if self.messages else None
+        return self.messages[-1].object.id if self.messages else None
 
 
 class BudgetSpentError(Exception):
@@ -50,7 +50,7 @@ def read_history(tx: Transaction, row: RunRow) -> History:
     if limit is not None and row.private.get("passes", 0):
         own = len(tx.messages.page(PageQuery({**in_thread, "run_id": run.id}, limit=None)).rows)
     newest = tx.messages.page(PageQuery(in_thread, limit=None if limit is None else limit + own)).rows
-    messages = [message.object for message in reversed(newest)]
+    messages = list(reversed(newest))
     steps = tx.steps.page(PageQuery(in_thread, order="asc", limit=None)).rows
     tool_steps = [step for step in steps if step.object.type == "tool_calls"]
     return History(
@@ -58,8 +58,8 @@ def read_history(tx: Transaction, row: RunRow) -> History:
     )
 
 
-def _in_window(step: Row[RunStep], messages: Sequence[Message], run: Run) -> bool:
-    known = {message.id for message in messages}
+def _in_window(step: Row[RunStep], messages: Sequence[Row[Message]], run: Run) -> bool:
+    known = {message.object.id for message in messages}
     return step.object.run_id == run.id or step.private.get("after") in known
 
 
@@ -89,7 +89,7 @@ def build_request(row: RunRow, history: History) -> ModelRequest:
 def turns_of(history: History) -> list[Turn]:
     """The conversation. Tool steps stand behind the message that they followed; text and the calls of one answer
     are one turn (C-133). A step whose calls were never answered is left out: no provider takes half of it."""
-    known: set[str | None] = {message.id for message in history.messages}
+    known: set[str | None] = {message.object.id for message in history.messages}
     followers: dict[str | None, list[Row[RunStep]]] = {}
     for step in history.tool_steps:
         if _answered(step.object):
@@ -101,7 +101,7 @@ def turns_of(history: History) -> list[Turn]:
         turn = _message_turn(message)
         if turn is not None:
             turns.append(turn)
-        _insert_steps(turns, followers.get(message.id, ()), said_before=message)
+        _insert_steps(turns, followers.get(message.object.id, ()), said_before=message.object)
     return turns
 
 
@@ -113,7 +113,8 @@ def _insert_steps(
         asked = AssistantTurn(
             tool_calls=tuple(
                 model.ToolCall(call.id, call.function.name, call.function.arguments or "{}") for call in calls
-            )
+            ),
+            provider_state=step.private.get("provider_state"),
         )
         same_answer = said_before is not None and said_before.run_id == step.object.run_id
         if same_answer and turns and isinstance(turns[-1], AssistantTurn):
@@ -136,10 +137,11 @@ def _calls(step: RunStep):
     return step.step_details.tool_calls
 
 
-def _message_turn(message: Message) -> Turn | None:
+def _message_turn(row: Row[Message]) -> Turn | None:
+    message = row.object
     if message.role == "assistant":
         text = "".join(_words(message))
-        return AssistantTurn(text) if text else None
+        return AssistantTurn(text, provider_state=row.private.get("provider_state")) if text else None
     parts = tuple(_part(content) for content in message.content)
     # The API takes an empty text beside another part; providers do not.
     parts = tuple(part for part in parts if part != model.TextPart(""))

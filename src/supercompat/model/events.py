@@ -5,8 +5,9 @@ with exactly one `Finished`; `UsageReported` may come before or after it, the la
 stops without `Finished` broke off.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
 
@@ -46,6 +47,17 @@ class ToolCallArguments:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderStateReported:
+    """What the provider wants back unchanged with this answer, as reasoning with its signature: JSON, of which the
+    last one counts. It is kept with the answer, shown to nobody, and comes back as `AssistantTurn.provider_state`.
+
+    Its one key names the provider, `{"anthropic": …}`: an adapter uses its own, and ignores any other's.
+    """
+
+    state: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens of one or more answers. `cached` is part of `prompt`, `reasoning` part of `completion`."""
 
@@ -74,5 +86,12 @@ class Finished:
 
 
 ModelEvent: TypeAlias = (
-    TextDelta | RefusalDelta | ReasoningDelta | ToolCallStarted | ToolCallArguments | UsageReported | Finished
+    TextDelta
+    | RefusalDelta
+    | ReasoningDelta
+    | ToolCallStarted
+    | ToolCallArguments
+    | ProviderStateReported
+    | UsageReported
+    | Finished
 )

@@ -41,7 +41,8 @@ class UserTurn:
 
 @dataclass(frozen=True, slots=True)
 class AssistantTurn:
-    """What the model said: text, calls, or both. `provider_state` is what its provider wants back unchanged."""
+    """What the model said: text, calls, or both. `provider_state` is what a provider reported with it
+    (`ProviderStateReported`): not necessarily the one that is asked now."""
 
     text: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
