@@ -79,7 +79,7 @@ compile = $(BIN)/uv pip compile --quiet --system-certs --no-config --universal -
 	--generate-hashes --no-emit-index-url --custom-compile-command "make lock" $(LOCK)
 
 define lock_sdk
-	$(compile) pyproject.toml --extra groq --group test -c requirements/matrix/$(1).in -o requirements/matrix/$(1).txt
+	$(compile) pyproject.toml --extra all --group test -c requirements/matrix/$(1).in -o requirements/matrix/$(1).txt
 
 endef
 
