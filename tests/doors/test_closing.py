@@ -9,16 +9,19 @@ from typing import Any
 
 import openai
 import pytest
+from anyio.from_thread import start_blocking_portal
 from openai import OpenAI
 
 from supercompat import (
     MemoryStorageAdapter,
+    OpenAIClientAdapter,
     Options,
     SQLAlchemyStorageAdapter,
     async_supercompat,
     supercompat,
 )
 from supercompat.testing import Gate, ScriptedModel, ScriptedServer, hang, text
+from tests.contract.blocking import Blocking
 from tests.contract.conftest import MakeClient, Setup
 from tests.contract.conversations import DEADLINE, Conversation, conversation, heard, heard_until, texts
 from tests.doors.asking import talk_with
@@ -159,6 +162,27 @@ async def test_the_users_own_client_stays_open(provider: ScriptedServer, kind: A
     else:
         assert (await inner.chat.completions.create(**question)).choices[0].message.content == "Hi"
         await inner.close()
+
+
+@pytest.mark.parametrize("door", ["sync", "async"])
+def test_the_users_own_client_is_closed_first(
+    provider: ScriptedServer, door: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A run fails for it, as for any other failure of the provider."""
+    inner = openai.OpenAI(base_url=provider.base_url, api_key="test-key", max_retries=0)
+    with start_blocking_portal("asyncio") as portal, closing(inner):
+        if door == "sync":
+            client: Any = supercompat(client=OpenAIClientAdapter(inner))
+        else:
+            client = Blocking(async_supercompat(client=OpenAIClientAdapter(inner)), portal)
+        with closing(client):
+            talk = conversation(client)
+            inner.close()
+            run = talk.poll(talk.start().id)
+    assert run.status == "failed"
+    assert run.last_error is not None
+    assert "has been closed" in run.last_error.message
+    assert not caplog.records
 
 
 def test_it_is_idempotent_in_any_thread() -> None:

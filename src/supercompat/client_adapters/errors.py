@@ -90,8 +90,16 @@ def mask(text: str, secrets: Iterable[str] = ()) -> str:
 def _is_a_failure(error: Exception, client: object) -> bool:
     if isinstance(error, OSError | EOFError | json.JSONDecodeError | UnicodeDecodeError):
         return True
+    if isinstance(error, RuntimeError) and _is_closed(client):
+        return True
     known = _NETWORK | {_package(kind) for kind in type(client).__mro__} - {"builtins"}
     return any(_package(kind) in known for kind in type(error).__mro__)
+
+
+def _is_closed(client: object) -> bool:
+    """Whether the user has closed it, which is told by a RuntimeError."""
+    is_closed = getattr(client, "is_closed", None)
+    return callable(is_closed) and bool(is_closed())
 
 
 def _package(kind: type) -> str:
