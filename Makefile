@@ -8,6 +8,7 @@ LOCK ?=
 # Releases of the openai SDK that the tests run on beside the newest: the oldest one, the last 1.x, the last 2.x.
 MATRIX ?= openai-1.66 openai-1 openai-2
 MATRIX_TESTS ?= tests/client_adapters tests/contract tests/doors
+CRASHES ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -64,6 +65,12 @@ conformance: $(VENV)/.dev
 .PHONY: bench
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
+
+## crashes: 64 runs at once while processes are killed, then while PostgreSQL is restarted (CRASHES="--seconds 20")
+.PHONY: crashes
+crashes: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.crashes $(CRASHES)
+	$(BIN)/python -m benchmarks.crashes --restart $(CRASHES)
 
 ## lock: bring requirements/ in step with pyproject.toml (LOCK=--upgrade takes the newest versions)
 .PHONY: lock

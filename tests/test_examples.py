@@ -92,6 +92,66 @@ def test_own_tests(pytester: pytest.Pytester) -> None:
     pytester.runpytest_inprocess().assert_outcomes(passed=3, warnings=None)
 
 
+# Those that need no key
+
+
+def test_cancel(capsys: pytest.CaptureFixture[str]) -> None:
+    run("cancel")
+    assert capsys.readouterr().out.splitlines()[-9:] == [
+        "thread.message.delta",
+        "thread.message.delta",
+        "thread.run.cancelling",
+        "thread.message.incomplete",
+        "thread.run.step.cancelled",
+        "thread.run.cancelled",
+        "The run is cancelled.",
+        "The message is incomplete: Once upon a time",
+        "The provider's connection is closed: True",
+    ]
+
+
+def test_dropped_line(capsys: pytest.CaptureFixture[str]) -> None:
+    run("dropped_line")
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first.startswith("The run is failed: server_error, ")
+    assert others == [
+        "Its step is failed.",
+        "The next run is completed.",
+        "user, completed: What is the answer?",
+        "assistant, incomplete: The answer is",
+        "assistant, completed: 42.",
+    ]
+
+
+def test_two_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    run("two_runs")
+    second, message, *others = capsys.readouterr().out.splitlines()
+    assert "already has an active run run_" in second
+    assert "Can't add messages to thread_" in message
+    assert others == ["The run is completed.", "Runs: 1", "Messages: 2"]
+
+
+def test_missing_output(capsys: pytest.CaptureFixture[str]) -> None:
+    run("missing_output")
+    before, one, other, *after = capsys.readouterr().out.splitlines()
+    assert [before, *after] == [
+        "The run is requires_action.",
+        "The run is requires_action.",
+        "The run is completed.",
+    ]
+    assert "['call_lisbon', 'call_oslo'], got ['call_lisbon']" in one
+    assert "['call_lisbon', 'call_oslo'], got ['call_lisbon', 'call_paris']" in other
+
+
+def test_image(capsys: pytest.CaptureFixture[str]) -> None:
+    run("image")
+    said = capsys.readouterr().out.splitlines()
+    assert said[1] == '{"type": "text", "text": "What is this?"}'
+    assert said[2].startswith('{"type": "image_url", "image_url": {"url": "data:image/png;base64,')
+    assert [said[0], *said[3:]] == ["The run is completed.", "A red dot."]
+
+
 def test_each_example_is_tested() -> None:
     names = {path.stem for path in (ROOT / "examples").glob("*.py")}
-    assert names == {"quickstart", "async_stream", "function_tool", "own_tests"}
+    without_key = {"cancel", "dropped_line", "two_runs", "missing_output", "image"}
+    assert names == {"quickstart", "async_stream", "function_tool", "own_tests"} | without_key

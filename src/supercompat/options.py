@@ -1,6 +1,7 @@
 """Everything that `supercompat()` can be told beside its three adapters."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from supercompat.clock import Clock, SystemClock
 from supercompat.errors import ConfigurationError
@@ -12,7 +13,9 @@ class Options:
 
     Args:
         run_expires_after: seconds after its creation at which a run that has not ended expires.
-        lease: seconds for which a process owns the runs that it carries out. It renews them while it lives.
+        lease: seconds within which the runs of a process that died are taken over by another one.
+        on_crash: what becomes of a run that had said something when its process died: it fails, its message is
+            `incomplete`; or it restarts, and what it said is withdrawn.
         drain: seconds for which `close()` waits for running runs before it hands them over (with memory
             storage: cancels them).
         provider_threads: how many calls of a synchronous provider client may be under way at once.
@@ -24,6 +27,7 @@ class Options:
 
     run_expires_after: int = 600
     lease: float = 15.0
+    on_crash: Literal["fail", "restart"] = "fail"
     drain: float = 10.0
     provider_threads: int = 64
     clock: Clock = field(default_factory=SystemClock)
@@ -32,3 +36,5 @@ class Options:
         for name, least in (("run_expires_after", 1), ("lease", 1), ("drain", 0), ("provider_threads", 1)):
             if getattr(self, name) < least:
                 raise ConfigurationError(f"Options({name}=…) must be at least {least}.")
+        if self.on_crash not in ("fail", "restart"):
+            raise ConfigurationError('Options(on_crash=…) must be "fail" or "restart".')

@@ -11,7 +11,8 @@ from supercompat.api.exchange import Request, Response
 from supercompat.api.routes import Services
 from supercompat.client_adapters.base import Connection
 from supercompat.client_adapters.router import ModelRouter
-from supercompat.engine.supervisor import WRITE_TIMEOUT, Supervisor, settled
+from supercompat.engine.job import WRITE_TIMEOUT
+from supercompat.engine.supervisor import Supervisor, settled
 from supercompat.options import Options
 from supercompat.run_adapters.base import RunAdapter
 from supercompat.services.assistants import Assistants
@@ -60,7 +61,7 @@ class Runtime:
             StorageError
         """
         await anext(self._end_of_loop)
-        await self._supervisor.take_over(orphans_of)
+        await self._supervisor.start(orphans_of)
 
     async def handle(self, request: Request) -> Response:
         """Answer a request. To be run as a task of its own, which `close` ends if it takes too long."""
@@ -82,7 +83,7 @@ class Runtime:
 
     def abandon(self) -> None:
         """Let go of the store of a runtime whose event loop is gone."""
-        self._store.close()
+        self._store.abandon()
 
     async def _until_the_loop_ends(self) -> AsyncGenerator[None, None]:
         """What closing does, in the order of the last lines.
@@ -91,7 +92,7 @@ class Runtime:
         without a task that would be pending for ever.
         """
         async with AsyncExitStack() as stack:
-            stack.callback(self._store.close)
+            stack.push_async_callback(self._store.aclose)
             stack.push_async_callback(self._connection.aclose)
             stack.push_async_callback(self._supervisor.close)
             stack.push_async_callback(self._end_requests)
@@ -117,8 +118,8 @@ async def start(composition: Composition, *, own_pool: bool, orphans_of: Sequenc
     Raises:
         StorageError
     """
+    store = composition.storage.open(own_pool=own_pool)
     connection = composition.client.connect(own_pool=own_pool)
-    store = composition.storage.open()
     supervisor = Supervisor(
         store=store,
         driver=composition.run_adapter.driver(connection),

@@ -1,8 +1,9 @@
 """Every combination of door, kind of provider client and storage that the contract is tested on.
 
-A test asks for `client`. It runs on the first combination; with the marker `core`, on all of them. The rest of the
-product is marked as slow, so that `make test-all` has it and `make test` has not. With `--against URL` it runs once,
-on that server; tests that need settings of ours are skipped then.
+A test asks for `client`. It runs on the first combination; with the marker `core`, on all of them, but of those with
+PostgreSQL only where door and provider client are of one kind. The rest of the product is marked as slow, so that
+`make test-all` has it and `make test` has not. With `--against URL` it runs once, on that server; tests that need
+settings of ours are skipped then.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,7 +11,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import openai
@@ -26,6 +26,7 @@ from supercompat import (
     async_supercompat,
     supercompat,
 )
+from supercompat.storage_adapters.protocol import StorageAdapter
 from supercompat.testing import ScriptedServer
 from tests.contract.blocking import Blocking
 from tests.contract.judge import Judge
@@ -39,6 +40,11 @@ class Setup:
     provider: str
     storage: str
 
+    @property
+    def is_core(self) -> bool:
+        """Whether tests of the core run on it in `make test` too."""
+        return self.storage != "postgresql" or self.door == self.provider
+
     def __str__(self) -> str:
         return f"{self.door}-{self.provider}-{self.storage}"
 
@@ -49,7 +55,9 @@ ELSEWHERE = Setup("http", "any", "any")
 #: What a client of the SDK takes, and so any server's.
 SDK_SETTINGS = {"timeout", "max_retries"}
 
-SETUPS = [Setup(*each) for each in product(("sync", "async"), ("sync", "async"), ("sqlite", "memory"))]
+SETUPS = [
+    Setup(*each) for each in product(("sync", "async"), ("sync", "async"), ("sqlite", "memory", "postgresql"))
+]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -58,9 +66,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.config.getoption("--against"):
         metafunc.parametrize("setup", [pytest.param(ELSEWHERE, id="http")])
         return
-    core = metafunc.definition.get_closest_marker("core") is not None
+    is_core = metafunc.definition.get_closest_marker("core") is not None
+    quick = [each for each in SETUPS if each.is_core] if is_core else SETUPS[:1]
     params = [
-        pytest.param(setup, id=str(setup), marks=[] if core or setup == SETUPS[0] else [pytest.mark.slow])
+        pytest.param(setup, id=str(setup), marks=[] if setup in quick else [pytest.mark.slow])
         for setup in SETUPS
     ]
     metafunc.parametrize("setup", params)
@@ -79,7 +88,7 @@ MakeClient = Callable[..., OpenAI]
 
 @pytest.fixture
 def make_client(
-    setup: Setup, provider: ScriptedServer, tmp_path: Path, pytestconfig: pytest.Config
+    setup: Setup, provider: ScriptedServer, request: pytest.FixtureRequest
 ) -> Iterator[MakeClient]:
     """Makes clients that share one storage; options go to `supercompat()`. All are closed in the end.
 
@@ -88,9 +97,9 @@ def make_client(
     judge = Judge()
     with ExitStack() as stack:
         if setup == ELSEWHERE:
-            yield partial(_client_of, str(pytestconfig.getoption("--against")), judge, stack)
+            yield partial(_client_of, str(request.config.getoption("--against")), judge, stack)
         else:
-            yield _maker(setup, provider, tmp_path, judge, stack)
+            yield _maker(setup, provider, _storage(setup.storage, request), judge, stack)
     assert not judge.problems
 
 
@@ -102,11 +111,17 @@ def _client_of(url: str, judge: Judge, stack: ExitStack, **given: Any) -> OpenAI
     return client
 
 
+def _storage(name: str, request: pytest.FixtureRequest) -> StorageAdapter:
+    if name == "memory":
+        return MemoryStorageAdapter()
+    if name == "postgresql":
+        return SQLAlchemyStorageAdapter(request.getfixturevalue("postgres_url"))
+    return SQLAlchemyStorageAdapter(f"sqlite:///{request.getfixturevalue('tmp_path') / 'assistants.db'}")
+
+
 def _maker(
-    setup: Setup, provider: ScriptedServer, tmp_path: Path, judge: Judge, stack: ExitStack
+    setup: Setup, provider: ScriptedServer, storage: StorageAdapter, judge: Judge, stack: ExitStack
 ) -> MakeClient:
-    url = f"sqlite:///{tmp_path / 'assistants.db'}"
-    storage = MemoryStorageAdapter() if setup.storage == "memory" else SQLAlchemyStorageAdapter(url)
     portal = stack.enter_context(start_blocking_portal("asyncio"))
 
     def make(**given: Any) -> OpenAI:

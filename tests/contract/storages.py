@@ -1,26 +1,28 @@
 """A storage that can be made to wait, or to fail, at the transaction that a test wants to look at."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
 from supercompat import MemoryStorageAdapter
 from supercompat.errors import StorageError
-from supercompat.storage_adapters.protocol import Store, Transaction
+from supercompat.storage_adapters.protocol import StorageAdapter, Store, Transaction
 from supercompat.testing import Gate
 
 T = TypeVar("T")
 
 
 class HeldStorage:
-    """Memory storage whose next transactions a test can hold. Give its clients a long lease: a renewal counts too."""
+    """A storage, by default in memory, whose next transactions a test can hold. Renewals of leases, which come about
+    once a second while a run goes on, count too."""
 
-    def __init__(self) -> None:
-        self._memory = MemoryStorageAdapter()
+    def __init__(self, storage: StorageAdapter | None = None) -> None:
+        self._storage = storage or MemoryStorageAdapter()
         self._gates: list[Gate | None] = []
-        self._broken = False
+        self._left: int | None = None
 
-    def open(self, *, project: str = "default") -> Store:
-        return _HeldStore(self._memory.open(project=project), self)
+    def open(self, *, project: str = "default", own_pool: bool = False) -> Store:
+        return _HeldStore(self._storage.open(project=project, own_pool=own_pool), self)
 
     def hold(self, *, after: int) -> Gate:
         """The gate at which a transaction will wait: the next but `after`."""
@@ -28,17 +30,23 @@ class HeldStorage:
         self._gates = [*[None] * after, gate]
         return gate
 
-    def fail(self) -> None:
-        """From now on no transaction succeeds."""
-        self._broken = True
+    def fail(self, *, after: int = 0) -> None:
+        """From now on, but for the next `after` transactions, none succeeds."""
+        self._left = after
+
+    def mend(self) -> None:
+        """From now on they do again."""
+        self._left = None
 
     async def pass_through(self) -> None:
         """Used by the stores."""
         gate = self._gates.pop(0) if self._gates else None
         if gate is not None:
             await gate.pass_through()
-        if self._broken:
+        if self._left == 0:
             raise StorageError("The disk is full.")
+        if self._left is not None:
+            self._left -= 1
 
 
 class _HeldStore:
@@ -54,5 +62,11 @@ class _HeldStore:
         await self._holder.pass_through()
         return await self._store.transact(work)
 
-    def close(self) -> None:
-        self._store.close()
+    def news(self) -> AbstractAsyncContextManager[AsyncIterator[str | None]]:
+        return self._store.news()
+
+    async def aclose(self) -> None:
+        await self._store.aclose()
+
+    def abandon(self) -> None:
+        self._store.abandon()

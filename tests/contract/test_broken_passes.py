@@ -40,7 +40,7 @@ def test_an_empty_text_beside_an_image_is_not_sent(client: OpenAI, provider: Scr
 
 
 def test_what_can_not_be_stored_ends_the_run() -> None:
-    with supercompat(client=ScriptedModel(text("\ud83d"), text("Noon."))) as client:
+    with supercompat(client=ScriptedModel(tool_calls(call("\ud83d")), text("Noon."))) as client:
         asked = conversation(client)
         run = asked.run()
         assert run.last_error
@@ -54,6 +54,9 @@ class BrokenAtTheEnd:
 
     def driver(self, connection: object) -> "BrokenAtTheEnd":
         return self
+
+    def context_window(self, model: str) -> int:
+        return 8_192
 
     def drive(self, request: object) -> AbstractAsyncContextManager[AsyncIterator[ModelEvent]]:
         return self._drive()

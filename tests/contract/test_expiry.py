@@ -60,7 +60,7 @@ def test_an_expired_run_does_not_lock_its_thread(make_client: MakeClient, provid
 
 @pytest.mark.conforms("C-103", "C-154")
 def test_expiry_ends_a_run_that_is_carried_out(make_client: MakeClient, provider: ScriptedServer) -> None:
-    client = make_client(options=Options(drain=0, run_expires_after=1))
+    client = make_client(options=Options(drain=0, run_expires_after=2))
     provider.reply(text("Hel", Gate()))
     assistant = client.beta.assistants.create(model="gpt-4o-mini", instructions="Talk.")
     thread = client.beta.threads.create()

@@ -383,7 +383,7 @@ def test_an_id_of_another_shape_is_looked_up_first(make_client: MakeClient) -> N
 
         store = storage.open()
         await store.transact(work)
-        store.close()
+        await store.aclose()
 
     anyio.run(put)
     client = make_client(storage=storage)

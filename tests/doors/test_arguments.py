@@ -59,7 +59,8 @@ def test_an_unknown_argument_is_the_sdks_to_refuse(make: Callable[..., Any]) -> 
 
 
 @pytest.mark.parametrize(
-    "given", [{"drain": -1}, {"lease": 0}, {"run_expires_after": 0}, {"provider_threads": 0}]
+    "given",
+    [{"drain": -1}, {"lease": 0}, {"run_expires_after": 0}, {"provider_threads": 0}, {"on_crash": "again"}],
 )
 def test_options_out_of_range(given: dict[str, Any]) -> None:
     (name,) = given
@@ -67,7 +68,7 @@ def test_options_out_of_range(given: dict[str, Any]) -> None:
         Options(**given)
 
 
-@pytest.mark.parametrize("url", ["postgresql://localhost/db", "mysql://localhost/db", "assistants.db", ""])
+@pytest.mark.parametrize("url", ["oracle://localhost/db", "mysql://localhost/db", "assistants.db", ""])
 def test_a_database_that_is_not_served(url: str) -> None:
     with pytest.raises(ConfigurationError):
         SQLAlchemyStorageAdapter(url)
@@ -117,7 +118,7 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
 class BrokenStorage:
     """An adapter of the user's own, with a defect."""
 
-    def open(self, *, project: str = "default") -> Any:
+    def open(self, *, project: str = "default", own_pool: bool = False) -> Any:
         raise KeyError(project)
 
 

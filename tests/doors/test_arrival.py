@@ -1,7 +1,9 @@
 """Streams arrive event by event, while the provider is still speaking."""
 
 import time
+from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from openai import OpenAI
@@ -83,9 +85,11 @@ def test_many_streams_at_once(client: OpenAI, provider: ScriptedServer) -> None:
     """Each has a place of its own: what one holds back does not hold up the others."""
     gates = [Gate() for _ in range(8)]
     provider.reply(*(text("Hel", gate, "lo") for gate in gates))
-    streams = [iter(conversation(client).stream()) for _ in gates]
-    for events in streams:
-        heard_until(events, DELTA)
+    streams: list[Iterator[Any]] = []
+    for _ in gates:
+        streams.append(iter(conversation(client).stream()))
+        # Not before it has come so far is it known which of the gates is its own.
+        heard_until(streams[-1], DELTA)
     for gate, events in reversed(list(zip(gates, streams, strict=True))):
         gate.open()
         assert names(heard(events))[-1] == "thread.run.completed"

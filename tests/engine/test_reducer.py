@@ -141,6 +141,33 @@ def test_pieces_make_no_difference(answer: list[Said], cut: Callable[[str], list
     assert stored(reduced(spoken(answer, cut) + end)) == stored(reduced(spoken(answer, whole) + end))
 
 
+def halves(text: str) -> list[str]:
+    """The text, cut between its UTF-16 units."""
+    units = text.encode("utf-16-le", "replace")
+    return [units[at : at + 2].decode("utf-16-le", "surrogatepass") for at in range(0, len(units), 2)]
+
+
+def test_characters_that_come_in_halves() -> None:
+    answer = [
+        Said("text", "a🎉🎉"),
+        Said("refusal", "🎉"),
+        Said("call", '{"a":"🎉"}', "f"),
+        Said("text", "🎉"),
+    ]
+    end = finished(answer)
+    assert stored(reduced(spoken(answer, halves) + end)) == stored(reduced(spoken(answer, whole) + end))
+
+
+@few
+@given(st.text(st.sampled_from("a🎉\ud83d\ude00"), min_size=1, max_size=6), cuts())
+def test_halves_alone_are_replaced(text: str, cut: Callable[[str], list[str]]) -> None:
+    """Whatever comes can be sent and stored; at its end a half of a character is nothing."""
+    things = stored(reduced(spoken([Said("text", text), Said("text", "!")], cut) + finished([])))
+    (message,) = (thing for thing in things if thing["object"] == "thread.message")
+    expected = (text + "!").encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    assert [part["text"]["value"] for part in message["content"]] == [expected]
+
+
 ENDS: dict[str, tuple[list[ModelEvent], Callable[[Reducer], Sequence[Output]]]] = {
     "stop": ([model.UsageReported(BILLED), model.Finished("stop")], Reducer.finish),
     "length": ([model.UsageReported(BILLED), model.Finished("length")], Reducer.finish),
@@ -257,15 +284,15 @@ def test_an_end_that_could_not_be_stored_leaves_no_trace() -> None:
     assert names(reducer.expire()) == ["run.expired"]
 
 
-def test_a_text_is_stored_without_an_event() -> None:
+def test_the_text_so_far() -> None:
     reducer = a_reducer()
-    assert reducer.checkpoint() == []
+    assert reducer.open_message() is None
     reducer.on(model.TextDelta("Hel"))
     reducer.on(model.TextDelta("lo"))
-    (change,) = reducer.checkpoint()
-    assert change.events() == []
-    assert change.row.object.model_dump()["content"][0]["text"]["value"] == "Hello"
-    assert change.row.object.status == "in_progress"
+    message = reducer.open_message()
+    assert message
+    assert message.model_dump()["content"][0]["text"]["value"] == "Hello"
+    assert message.status == "in_progress"
 
 
 def test_reasoning_is_not_part_of_the_answer() -> None:

@@ -13,7 +13,7 @@ from supercompat.storage_adapters.sql import SQLAlchemyStorageAdapter
 async def made(url: str) -> None:
     store = SQLAlchemyStorageAdapter(url).open()
     await store.transact(lambda tx: None)
-    store.close()
+    await store.aclose()
 
 
 async def test_an_absolute_path(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ async def test_a_relative_path_is_that_of_construction(
     monkeypatch.chdir(tmp_path / "later")
     store = adapter.open()
     await store.transact(lambda tx: None)
-    store.close()
+    await store.aclose()
     assert (tmp_path / "a.db").is_file()
     assert repr(adapter) == f"SQLAlchemyStorageAdapter('sqlite:///{tmp_path}/a.db')"
 
@@ -53,9 +53,6 @@ def test_memory(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("postgresql://me:secret@host/db", "PostgreSQL is not served yet"),
-        ("postgresql+asyncpg://me:secret@host/db", "PostgreSQL is not served yet"),
-        ("postgres://me:secret@host/db", "PostgreSQL is not served yet"),
         ("mysql://me:secret@host/db", "'mysql' are not served"),
         ("sqlite+aiosqlite:///a.db", "'sqlite\\+aiosqlite' names an asynchronous driver"),
         ("sqlite+pysqlcipher:///a.db", "driver 'pysqlcipher' is not served"),

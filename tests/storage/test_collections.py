@@ -142,4 +142,4 @@ async def test_projects_do_not_see_each_other(adapter: StorageAdapter, store: St
     await other.transact(lambda tx: tx.assistants.insert(assistant("asst_1")))
     await other.transact(lambda tx: tx.assistants.delete("asst_1"))
     assert await store.transact(lambda tx: tx.assistants.get("asst_1")) is not None
-    other.close()
+    await other.aclose()

@@ -66,7 +66,7 @@ async def test_any_page_is_a_slice(
     query = PageQuery(HERE, order, limit, data.draw(cursors), data.draw(cursors))
     found = await page(store, query)
     assert (ids(found.rows), found.has_more) == sliced(listed, query)
-    store.close()
+    await store.aclose()
 
 
 @given(here=threads, order=orders, limit=st.integers(1, 5), backwards=st.booleans())
@@ -86,7 +86,7 @@ async def test_a_walk_meets_every_row_once(
         walked = [*ids(found.rows), *walked] if backwards else [*walked, *ids(found.rows)]
         more = found.has_more
     assert walked == listed
-    store.close()
+    await store.aclose()
 
 
 async def test_the_default_is_the_newest_twenty(store: Store) -> None:

@@ -1,5 +1,9 @@
 """The thread lock, the fence and the leases, on each storage."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+
 import pytest
 
 from supercompat.storage_adapters.protocol import PageQuery, RunRow, Store, Transaction
@@ -77,31 +81,61 @@ async def test_put_is_refused_behind_the_fence(store: Store) -> None:
     await store.transact(work)
 
 
+async def insert(store: Store, rows: Mapping[str, RunRow]) -> None:
+    """Store these runs, each on a thread of its own, named by its key."""
+
+    def work(tx: Transaction) -> None:
+        for name, row in rows.items():
+            tx.threads.insert(thread(name))
+            tx.runs.insert(replace(row, object=row.object.changed(thread_id=name)))
+
+    await store.transact(work)
+
+
+def held(row: RunRow | None) -> tuple[str | None, float, int]:
+    assert row
+    return row.owner, row.lease_until, row.fence
+
+
 async def test_claim_takes_what_nobody_carries_out(store: Store) -> None:
     rows = {
         "free": run("run_free"),
         "lapsed": run("run_lapsed", "in_progress", owner="dead", lease_until=9.0, fence=2),
         "orphan": run("run_orphan", "cancelling", owner="gone", lease_until=50.0, fence=7),
         "held": run("run_held", "in_progress", owner="other", lease_until=50.0),
+        "busy": run("run_busy", "in_progress", owner="me", lease_until=9.0, fence=1),
         "waiting": run("run_waiting", "requires_action"),
         "ended": run("run_ended", "completed", owner="dead", lease_until=9.0),
     }
+    await insert(store, rows)
 
-    def work(tx: Transaction) -> list[tuple[str, str | None, float, int]]:
-        for name, row in rows.items():
-            tx.threads.insert(thread(name))
-            shown = row.object.changed(thread_id=name)
-            tx.runs.insert(RunRow(shown, row.private, row.owner, row.lease_until, row.fence))
-        claimed = tx.runs.claim("me", 99.0, now=10.0, orphans_of=["gone"])
-        assert [tx.runs.get(row.object.id) for row in claimed] == list(claimed)
-        return [(row.object.id, row.owner, row.lease_until, row.fence) for row in claimed]
+    def claim(tx: Transaction) -> Mapping[str, int]:
+        return tx.runs.claim("me", 99.0, now=10.0, limit=9, but=["run_busy"], orphans_of=["gone"])
 
-    assert await store.transact(work) == [
-        ("run_free", "me", 99.0, 1),
-        ("run_lapsed", "me", 99.0, 3),
-        ("run_orphan", "me", 99.0, 8),
-    ]
-    assert await store.transact(lambda tx: tx.runs.claim("you", 99.0, now=10.0)) == []
+    claimed = await store.transact(claim)
+    assert list(claimed.items()) == [("run_free", 1), ("run_lapsed", 3), ("run_orphan", 8)]
+    for run_id, fence in claimed.items():
+        row = await store.transact(partial(_get, run_id))
+        assert held(row) == ("me", 99.0, fence)
+    assert await store.transact(claim) == {}
+
+
+async def test_claim_takes_what_waits_past_its_time(store: Store) -> None:
+    def waiting(run_id: str, expires_at: int) -> RunRow:
+        row = run(run_id, "requires_action")
+        return replace(row, object=row.object.changed(expires_at=expires_at))
+
+    await insert(store, {"late": waiting("run_late", 10), "early": waiting("run_early", 11)})
+    assert await store.transact(lambda tx: tx.runs.claim("me", 20.0, now=10.0, limit=9)) == {"run_late": 1}
+    # Who claimed it is given the time to end it.
+    assert await store.transact(lambda tx: tx.runs.claim("you", 20.0, now=10.0, limit=9)) == {}
+
+
+async def test_claim_takes_so_many_at_most(store: Store) -> None:
+    await insert(store, {f"thread_{number}": run(f"run_{number}") for number in range(3)})
+    claims = [await store.transact(lambda tx: tx.runs.claim("me", 20.0, now=10.0, limit=2)) for _ in range(3)]
+    assert [len(claimed) for claimed in claims] == [2, 1, 0]
+    assert {run_id for claimed in claims for run_id in claimed} == {"run_0", "run_1", "run_2"}
 
 
 async def test_who_lost_a_run_can_not_write_it(store: Store) -> None:
@@ -109,20 +143,42 @@ async def test_who_lost_a_run_can_not_write_it(store: Store) -> None:
         tx.threads.insert(thread())
         mine = run("run_1", "in_progress", owner="me", lease_until=5.0, fence=1)
         tx.runs.insert(mine)
-        [taken] = tx.runs.claim("you", 20.0, now=10.0)
+        assert tx.runs.claim("you", 20.0, now=10.0, limit=1) == {"run_1": 2}
+        taken = tx.runs.get("run_1")
+        assert taken
         assert not tx.runs.put(mine)
         assert tx.runs.put(taken)
 
     await store.transact(work)
 
 
-async def test_renew_prolongs_the_leases_of_one_owner(store: Store) -> None:
-    def work(tx: Transaction) -> list[float]:
-        tx.threads.insert(thread("thread_1"), thread("thread_2"), thread("thread_3"))
-        tx.runs.insert(run("run_1", owner="me", lease_until=5.0))
-        tx.runs.insert(run("run_2", "in_progress", "thread_2", owner="me", lease_until=6.0))
-        tx.runs.insert(run("run_3", "in_progress", "thread_3", owner="you", lease_until=7.0))
-        tx.runs.renew("me", 60.0)
-        return [row.lease_until for row in tx.runs.page(PageQuery(order="asc")).rows]
+async def test_renew_prolongs_the_leases_of_what_is_held(store: Store) -> None:
+    rows = {
+        "thread_1": run("run_1", owner="me", lease_until=5.0, fence=1),
+        "thread_2": run("run_2", "cancelling", owner="me", lease_until=6.0, fence=4),
+        "thread_3": run("run_3", "in_progress", owner="me", lease_until=7.0),
+        "thread_4": run("run_4", "in_progress", owner="you", lease_until=7.0),
+        "thread_5": run("run_5", "completed", owner="me", lease_until=7.0),
+    }
+    await insert(store, rows)
+    asked = ["run_1", "run_2", "run_4", "run_5", "run_6"]
+    stored = await store.transact(lambda tx: tx.runs.renew("me", 60.0, asked))
+    assert stored == {"run_1": ("queued", 1), "run_2": ("cancelling", 4)}
+    page = await store.transact(lambda tx: tx.runs.page(PageQuery(order="asc")))
+    assert [row.lease_until for row in page.rows] == [60.0, 60.0, 7.0, 7.0, 7.0]
+    assert await store.transact(lambda tx: tx.runs.renew("me", 60.0, [])) == {}
 
-    assert await store.transact(work) == [60.0, 60.0, 7.0]
+
+async def test_release_ends_all_leases_of_one_owner(store: Store) -> None:
+    rows = {
+        "thread_1": run("run_1", owner="me", lease_until=5.0, fence=1),
+        "thread_2": run("run_2", "in_progress", owner="you", lease_until=6.0, fence=2),
+    }
+    await insert(store, rows)
+    await store.transact(lambda tx: tx.runs.release("me"))
+    assert held(await store.transact(partial(_get, "run_1"))) == (None, 0.0, 1)
+    assert held(await store.transact(partial(_get, "run_2"))) == ("you", 6.0, 2)
+
+
+def _get(run_id: str, tx: Transaction) -> RunRow | None:
+    return tx.runs.get(run_id)

@@ -55,7 +55,7 @@ def test_two_writers_lose_nothing(tmp_path: Path) -> None:
         writer.join(50)
     assert counted(stores[0]) == str(2 * ROUNDS)
     for store in stores:
-        store.close()
+        store.abandon()
 
 
 async def test_two_writers_make_one_active_run(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ async def test_two_writers_make_one_active_run(tmp_path: Path) -> None:
     [winner] = [row for row in winners if row is not None]
     assert await stores[0].transact(lambda tx: tx.runs.active("thread_1")) == winner
     for store in stores:
-        store.close()
+        await store.aclose()
 
 
 COUNTING = """
@@ -90,7 +90,7 @@ async def main():
     await store.transact(first)
     for _ in range(int(sys.argv[1])):
         await store.transact(count_up)
-    store.close()
+    await store.aclose()
 
 import supercompat.storage_adapters.sql.sqlite
 print("ready", flush=True)
@@ -112,7 +112,7 @@ def test_processes_make_one_database_and_lose_nothing(tmp_path: Path) -> None:
             processes.output(child)
     store = open_file(tmp_path)
     assert counted(store) == str(3 * ROUNDS)
-    store.close()
+    store.abandon()
 
 
 def test_a_file_is_read_by_the_next_process(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_a_file_is_read_by_the_next_process(tmp_path: Path) -> None:
         child.communicate("\n", timeout=50)
     store = open_file(tmp_path)
     assert counted(store) == "2"
-    store.close()
+    store.abandon()
 
 
 async def test_a_folder_that_is_missing(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ async def test_a_folder_that_is_missing(tmp_path: Path) -> None:
         await store.transact(lambda tx: None)
     (tmp_path / "no" / "such").mkdir(parents=True)
     await store.transact(lambda tx: None)
-    store.close()
+    await store.aclose()
 
 
 @pytest.mark.parametrize("content", [b"no database at all " * 100, b"SQLite format 3\0" + b"\xff" * 8000])
@@ -138,7 +138,7 @@ async def test_a_file_that_is_no_database(tmp_path: Path, content: bytes) -> Non
     store = open_file(tmp_path)
     with pytest.raises(StorageError, match=r"SQLite file .*rows\.db: "):
         await store.transact(lambda tx: None)
-    store.close()
+    await store.aclose()
 
 
 async def test_a_folder_in_the_place_of_the_file(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ async def test_a_folder_in_the_place_of_the_file(tmp_path: Path) -> None:
     store = open_file(tmp_path)
     with pytest.raises(StorageError, match="unable to open"):
         await store.transact(lambda tx: None)
-    store.close()
+    await store.aclose()
 
 
 @pytest.mark.parametrize("lock", ["IMMEDIATE", "EXCLUSIVE"])
@@ -166,11 +166,11 @@ async def test_a_file_that_another_program_holds(tmp_path: Path, first: bool, lo
     other.execute("ROLLBACK")
     other.close()
     await store.transact(lambda tx: tx.threads.get("thread_1"))
-    store.close()
+    await store.aclose()
 
 
 def test_the_file_is_let_go(tmp_path: Path) -> None:
     store = open_file(tmp_path)
     asyncio.run(store.transact(lambda tx: None))
-    store.close()
+    store.abandon()
     assert [path.name for path in tmp_path.iterdir()] == ["rows.db"]

@@ -26,34 +26,34 @@ def test_the_adapters_are_storage_adapters(adapter: StorageAdapter, store: Store
     assert store.durable is not isinstance(adapter, MemoryStorageAdapter)
 
 
-def test_a_store_that_is_not_used_has_no_thread(store: Store) -> None:
+def test_a_store_that_is_not_used_has_no_thread(local_store: Store) -> None:
     assert storage_threads() == []
 
 
-async def test_one_thread_for_all_stores_until_the_last_is_closed(adapter: StorageAdapter) -> None:
-    first, second = adapter.open(), adapter.open(project="other")
+async def test_one_thread_for_all_stores_until_the_last_is_closed(local_adapter: StorageAdapter) -> None:
+    first, second = local_adapter.open(), local_adapter.open(project="other")
     for store in (first, second):
         await store.transact(lambda tx: tx.assistants.insert(assistant("asst_1")))
     assert len(storage_threads()) == 1
-    first.close()
-    first.close()
+    await first.aclose()
+    await first.aclose()
     assert len(storage_threads()) == 1
     assert await second.transact(lambda tx: tx.assistants.get("asst_1")) is not None
-    second.close()
+    await second.aclose()
     assert storage_threads() == []
 
 
 async def test_rows_stay_while_the_adapter_lives(adapter: StorageAdapter) -> None:
     first = adapter.open()
     await first.transact(lambda tx: tx.assistants.insert(assistant("asst_1")))
-    first.close()
+    await first.aclose()
     again = adapter.open()
     assert await again.transact(lambda tx: tx.assistants.get("asst_1")) == assistant("asst_1")
-    again.close()
+    await again.aclose()
 
 
 async def test_a_closed_store_says_so(store: Store) -> None:
-    store.close()
+    await store.aclose()
     with pytest.raises(ClosedError):
         await store.transact(lambda tx: None)
 
@@ -65,16 +65,18 @@ async def test_close_runs_what_was_submitted(adapter: StorageAdapter) -> None:
         for n in range(5)
     ]
     await asyncio.sleep(0)
-    store.close()
+    await store.aclose()
     await asyncio.gather(*waiting)
     again = adapter.open()
     assert len((await again.transact(lambda tx: tx.assistants.page(PageQuery()))).rows) == 5
-    again.close()
+    await again.aclose()
 
 
-async def test_close_from_within_a_transaction_does_not_wait_for_itself(adapter: StorageAdapter) -> None:
-    store = adapter.open()
-    await store.transact(lambda tx: store.close())
+async def test_close_from_within_a_transaction_does_not_wait_for_itself(
+    local_adapter: StorageAdapter,
+) -> None:
+    store = local_adapter.open()
+    await store.transact(lambda tx: store.abandon())
     for each in storage_threads():
         each.join(5)
     assert storage_threads() == []
@@ -99,7 +101,7 @@ def test_several_loops_at_once(store: Store) -> None:
 
 
 @pytest.mark.parametrize("ends_loop", [False, True])
-def test_work_is_kept_though_nobody_waits_for_it(store: Store, ends_loop: bool) -> None:
+def test_work_is_kept_though_nobody_waits_for_it(local_store: Store, ends_loop: bool) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     def work(tx: Transaction) -> None:
@@ -111,37 +113,41 @@ def test_work_is_kept_though_nobody_waits_for_it(store: Store, ends_loop: bool) 
 
     async def leave() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
-        waiting = asyncio.create_task(store.transact(work))
+        waiting = asyncio.create_task(local_store.transact(work))
         await asyncio.to_thread(begun.wait, 20)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
         if not ends_loop:
             go_on.set()
-            await store.transact(lambda tx: None)
+            await local_store.transact(lambda tx: None)
 
     asyncio.run(leave())
     go_on.set()
-    assert asyncio.run(store.transact(lambda tx: tx.threads.get("thread_1"))) == thread()
+    assert asyncio.run(local_store.transact(lambda tx: tx.threads.get("thread_1"))) == thread()
     assert complaints == []
 
 
-async def test_an_exception_of_any_kind_reaches_the_caller(store: Store) -> None:
+async def test_an_exception_reaches_the_caller(store: Store) -> None:
     def stop(tx: Transaction) -> None:
         raise StopIteration
 
-    def leave(tx: Transaction) -> None:
-        raise SystemExit(3)
-
     with pytest.raises(RuntimeError, match="StopIteration"):
         await store.transact(stop)
-    with pytest.raises(SystemExit):
-        await store.transact(leave)
     assert await store.transact(lambda tx: tx.threads.get("thread_1")) is None
 
 
-def test_a_store_that_is_forgotten_ends_the_thread(adapter: StorageAdapter) -> None:
-    store = adapter.open()
+async def test_a_thread_passes_on_exceptions_of_any_kind(local_store: Store) -> None:
+    def leave(tx: Transaction) -> None:
+        raise SystemExit(3)
+
+    with pytest.raises(SystemExit):
+        await local_store.transact(leave)
+    assert await local_store.transact(lambda tx: tx.threads.get("thread_1")) is None
+
+
+def test_a_store_that_is_forgotten_ends_the_thread(local_adapter: StorageAdapter) -> None:
+    store = local_adapter.open()
 
     async def use(store: Store) -> None:
         await store.transact(lambda tx: store.durable)
@@ -172,7 +178,7 @@ def test_an_adapter_that_is_forgotten_leaves_no_connection(
     connections = [each for each in open_connections() if not any(each is other for other in before)]
     running = storage_threads()
     if closes:
-        store.close()
+        store.abandon()
     del store, adapter
     gc.collect()
     for each in running:

@@ -27,6 +27,11 @@ class ChatAnswer:
 class Connection(Protocol):
     """A client adapter at work on one event loop. Made by `ClientAdapter.connect`."""
 
+    def context_window(self, model: str) -> int:
+        """How many tokens the model takes, prompt and answer together: what the user said of it, else what is known
+        of its family (`model.families`). Asks nobody."""
+        ...
+
     def stream(self, request: ModelRequest) -> AbstractAsyncContextManager[AsyncIterator[ModelEvent]]:
         """Ask the model. The request is sent on entry; leaving the context closes the provider's stream and its
         socket, whatever was read of it, also while another task or thread waits on it.

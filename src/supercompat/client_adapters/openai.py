@@ -35,6 +35,8 @@ class OpenAIClientAdapter:
             as llama.cpp: a call that the model has to make is asked for as JSON, and turned back into a call.
         max_tokens_field: what the server calls the upper bound of an answer. By default
             `max_completion_tokens` for OpenAI and Azure, `max_tokens` for any other host.
+        context_window: how many tokens the server's models take, prompt and answer together: what a thread is
+            shortened to. By default what is known of the model's family, 8,192 for an unknown one.
 
     Raises:
         ConfigurationError: an option is none of these.
@@ -47,12 +49,16 @@ class OpenAIClientAdapter:
         *,
         forced_tool_choice: ForcedToolChoice = "native",
         max_tokens_field: MaxTokensField | None = None,
+        context_window: int | None = None,
     ) -> None:
         if forced_tool_choice not in ("native", "json_schema"):
             raise ConfigurationError("forced_tool_choice= must be 'native' or 'json_schema'.")
         if max_tokens_field not in (None, "max_tokens", "max_completion_tokens"):
             raise ConfigurationError("max_tokens_field= must be 'max_tokens' or 'max_completion_tokens'.")
+        if context_window is not None and context_window < 1:
+            raise ConfigurationError("context_window= must be at least 1.")
         is_asynchronous(client)
+        self._context_window = context_window
         self._client = client
         self._forced_tool_choice: ForcedToolChoice = forced_tool_choice
         self._max_tokens_field: MaxTokensField | None = max_tokens_field
@@ -61,6 +67,7 @@ class OpenAIClientAdapter:
         quirks = Quirks(
             max_tokens_field=self._max_tokens_field or _max_tokens_field(str(self._client.base_url)),
             forced_tool_choice=self._forced_tool_choice,
+            context_window=self._context_window,
         )
         return StainlessConnection(self._client, quirks, own_pool=own_pool, threads=threads)
 

@@ -10,6 +10,7 @@ from supercompat.client_adapters.base import ChatAnswer, ClientAdapter, Connecti
 from supercompat.client_adapters.threads import ProviderThreads
 from supercompat.errors import ProviderError
 from supercompat.model.events import ModelEvent
+from supercompat.model.families import context_window
 from supercompat.model.request import ModelRequest
 
 
@@ -71,6 +72,14 @@ class _RoutedConnection:
     def __init__(self, router: ModelRouter, connections: Mapping[int, Connection]) -> None:
         self._router = router
         self._connections = connections
+
+    def context_window(self, model: str) -> int:
+        name = self._router.provider_name(model)
+        adapter = self._router.adapter(name)
+        # One that nobody serves any more is refused when it is asked.
+        return (
+            context_window(name) if adapter is None else self._connections[id(adapter)].context_window(name)
+        )
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[ModelEvent]]:

@@ -25,6 +25,7 @@ from supercompat.client_adapters.openai_wire import (
 from supercompat.client_adapters.threads import Call, ProviderThreads
 from supercompat.errors import UnknownClientError
 from supercompat.model.events import ModelEvent
+from supercompat.model.families import context_window
 from supercompat.model.forced_choice import ForcedCallReader, forced_functions, with_schema
 from supercompat.model.request import JsonSchemaFormat, ModelRequest
 
@@ -48,6 +49,7 @@ class Quirks:
         usage_option: whether a stream has to be asked to report its usage.
         streams_schemas: whether an answer that has to fit a JSON schema can be streamed; else it comes at once.
         forced_tool_choice: whether the server honours a forced tool choice, or has to be held to it by a schema.
+        context_window: how many tokens its models take, prompt and answer together; None for what is known of each.
         chat_body: makes the body that is sent from that of a chat request which is passed through.
     """
 
@@ -55,6 +57,7 @@ class Quirks:
     usage_option: bool = True
     streams_schemas: bool = True
     forced_tool_choice: ForcedToolChoice = "native"
+    context_window: int | None = None
     chat_body: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
 
 
@@ -77,6 +80,9 @@ class StainlessConnection:
             self._transfer = _LoopTransfer(client, own_pool=own_pool)
         else:
             self._transfer = _ThreadTransfer(client, threads or ProviderThreads())
+
+    def context_window(self, model: str) -> int:
+        return self._quirks.context_window or context_window(model)
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[ModelEvent]]:

@@ -1,12 +1,21 @@
-"""Ends runs that nobody carries out, from what is stored of them."""
+"""Moves runs that nobody carries out, by what is stored of them."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
-from supercompat.engine.lifecycle import ACTIVE, move, stored_usage, usage_object
-from supercompat.engine.reducer import run_ended, step_ended
-from supercompat.storage_adapters.protocol import PageQuery, RunRow, Transaction
-from supercompat.wire.objects import IncompleteDetails, LastError, Run
+from supercompat.engine.lifecycle import (
+    ACTIVE,
+    broken_message,
+    ended_step,
+    move,
+    run_ended,
+    stored_usage,
+    usage_object,
+)
+from supercompat.storage_adapters.protocol import PageQuery, Row, RunRow, Transaction
+from supercompat.wire.events import AssistantEvent, EventName
+from supercompat.wire.objects import LastError, Message, MessageCreationDetails, Run, RunStep
 
 Ending: TypeAlias = Literal["failed", "cancelled", "expired"]
 
@@ -14,6 +23,15 @@ ABANDONED = LastError(
     code="server_error",
     message="The process that carried out this run ended before the answer was complete.",
 )
+
+#: In a run's private data: the newest step when its last outputs came. What follows is of the pass under way.
+ANSWERED = "answered"
+
+
+#: In a run's private data: how often it was taken over, and how often it may be. A run that ends each process that
+#: carries it out must not end them all.
+TAKEN_OVER = "taken_over"
+MOST = 5
 
 
 def end_stored(
@@ -38,13 +56,12 @@ def _end_parts(tx: Transaction, run_id: str, status: Ending, now: int, error: La
     of_run = PageQuery({"run_id": run_id}, limit=None)
     for message in tx.messages.page(of_run).rows:
         if message.object.status == "in_progress":
-            reason = IncompleteDetails(reason=f"run_{status}")
-            ended = message.object.changed(status="incomplete", incomplete_at=now, incomplete_details=reason)
-            tx.messages.put(replace(message, object=ended))
+            # Its metadata may be changed at this moment.
+            stored = tx.messages.get(message.object.id, lock=True) or message
+            tx.messages.put(replace(stored, object=broken_message(stored.object, f"run_{status}", now)))
     for step in tx.steps.page(of_run).rows:
         if step.object.status == "in_progress":
-            usage = usage_object(stored_usage(step.private))
-            ended = step.object.changed(**step_ended(status, now, last_error=error), usage=usage)
+            ended = ended_step(step.object, status, now, stored_usage(step.private), error)
             tx.steps.put(replace(step, object=ended))
 
 
@@ -55,9 +72,18 @@ def expire_if_due(tx: Transaction, row: RunRow, now: float) -> RunRow:
     return row
 
 
+def start_cancelling(tx: Transaction, run_id: str) -> RunRow | None:
+    """Store the run as `cancelling`; None if it is not queued or in progress."""
+    row = tx.runs.get(run_id, lock=True)
+    if row is None or row.object.status not in ("queued", "in_progress"):
+        return None
+    row = replace(row, object=move(row.object, "cancelling"))
+    return row if tx.runs.put(row, expected=("queued", "in_progress")) else None
+
+
 def end_broken(tx: Transaction, row: RunRow, error: LastError, *, now: float) -> RunRow | None:
-    """End an active run that can't be carried on. A cancellation that was under way, or a time that is over, ends
-    it as such, all else as failed.
+    """End a run that can't be carried on and that waits for nobody. A cancellation that was under way, or a time
+    that is over, ends it as such, all else as failed.
 
     Returns:
         As `end_stored`.
@@ -69,18 +95,74 @@ def end_broken(tx: Transaction, row: RunRow, error: LastError, *, now: float) ->
     return end_stored(tx, row, "failed", now=int(now), error=error)
 
 
-def end_if_half_said(tx: Transaction, row: RunRow, now: float) -> bool:
-    """End a run that was taken over from a process that is gone, unless it can be carried out from the start.
+def resume(tx: Transaction, row: RunRow, *, now: float, restarts: bool) -> RunRow | None:
+    """Judge a run that was taken over from a process that is gone (C-115).
 
-    A pass that has shown nothing can. One that has said something ends as the API ends it; so does a
-    cancellation that was under way. Returns whether the run has ended.
+    A pass that has shown nothing is carried out again. One that has said something ends as the API ends it, or, if
+    it `restarts`, what it said is withdrawn. A cancellation that was under way comes to its end, as does what is past
+    its time. No run is taken over for ever.
+
+    Returns:
+        The run, to be carried out from its pass's start; None if it has ended.
     """
-    of_run = PageQuery({"run_id": row.object.id}, limit=None)
-    is_stopped = row.object.status == "cancelling" or _is_due(row.object, now)
-    if not is_stopped and not any(step.object.status == "in_progress" for step in tx.steps.page(of_run).rows):
-        return False
-    end_broken(tx, row, ABANDONED, now=now)
-    return True
+    if _is_due(row.object, now) or row.object.status == "cancelling":
+        end_broken(tx, row, ABANDONED, now=now)
+        return None
+    if row.object.status not in ("queued", "in_progress"):
+        return None
+    said, times = _said_in_pass(tx, row), row.private.get(TAKEN_OVER, 0)
+    if (said and not restarts) or times == MOST:
+        end_broken(tx, row, ABANDONED, now=now)
+        return None
+    for step in said:
+        _withdraw(tx, step.object)
+    row = replace(row, private={**row.private, TAKEN_OVER: times + 1})
+    return row if tx.runs.put(row, expected=("queued", "in_progress")) else None
+
+
+def _said_in_pass(tx: Transaction, row: RunRow) -> Sequence[Row[RunStep]]:
+    """The steps of the pass that is under way."""
+    after = row.private.get(ANSWERED)
+    return tx.steps.page(PageQuery({"run_id": row.object.id}, order="asc", limit=None, after=after)).rows
+
+
+def _withdraw(tx: Transaction, step: RunStep) -> None:
+    if message := _message_of(tx, step):
+        tx.messages.delete(message.id)
+    tx.steps.delete(step.id)
+
+
+def endings(
+    tx: Transaction, run: Run, *, after: str | None, shown: Mapping[str, str], text: Message | None
+) -> list[AssistantEvent]:
+    """The events that tell how a run came to rest, for readers who know of it until then.
+
+    Args:
+        after: the step before those that they may lack.
+        shown: the last status that they know of each thing.
+        text: the message that they saw begin and not end, as they know it.
+    """
+    ended: list[Message | RunStep | Run] = []
+    for step in tx.steps.page(PageQuery({"run_id": run.id}, order="asc", limit=None, after=after)).rows:
+        if message := _message_of(tx, step.object):
+            ended.append(_as_known(message, text))
+        ended.append(step.object)
+    lacking = [each for each in ended if each.status not in ("in_progress", shown.get(each.id))]
+    return [AssistantEvent(cast(EventName, f"{each.object}.{each.status}"), each) for each in (*lacking, run)]
+
+
+def _message_of(tx: Transaction, step: RunStep) -> Message | None:
+    if not isinstance(step.step_details, MessageCreationDetails):
+        return None
+    row = tx.messages.get(step.step_details.message_creation.message_id)
+    return row.object if row else None
+
+
+def _as_known(message: Message, text: Message | None) -> Message:
+    """Nobody is shown less than was heard before: it may have been lost with whoever said it."""
+    if text is None or text.id != message.id or len(text.content) <= len(message.content):
+        return message
+    return message.changed(content=text.content)
 
 
 def _is_due(run: Run, now: float) -> bool:

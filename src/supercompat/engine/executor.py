@@ -1,6 +1,6 @@
 """Carries out one pass of a run: driver -> reducer -> commit -> publish."""
 
-import logging
+from collections.abc import Collection as Some
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -11,18 +11,14 @@ from supercompat.clock import Clock
 from supercompat.engine.driver import Driver
 from supercompat.engine.feed import Feed
 from supercompat.engine.lifecycle import move
+from supercompat.engine.patience import Transacting
 from supercompat.engine.reducer import Change, Output, Reducer
-from supercompat.engine.transcript import BudgetSpentError, History, build_request, read_history
-from supercompat.errors import ProviderError, StorageError
+from supercompat.engine.transcript import BudgetSpentError, build_request, read_history
+from supercompat.errors import ProviderError
 from supercompat.model.events import ModelEvent
-from supercompat.storage_adapters.protocol import Row, RunRow, Store, Transaction
+from supercompat.storage_adapters.protocol import History, Parts, Row, RunRow, Transaction
 from supercompat.wire.events import AssistantEvent
 from supercompat.wire.objects import LastError, Message, Run, RunStatus, RunStep
-
-logger = logging.getLogger(__name__)
-
-#: Seconds between two checkpoints of the text of an open message.
-CHECKPOINT_EVERY = 1.0
 
 
 class LostRunError(Exception):
@@ -35,16 +31,23 @@ class Pass:
     Args:
         row: the run, owned by this process, queued (or in progress when it is taken over before it said anything).
         feed: where its events go.
+
+    Attributes:
+        is_over: its end was stored and published.
+        shown: the status of each thing that changed, as it was published last.
     """
 
-    def __init__(self, row: RunRow, feed: Feed, *, store: Store, driver: Driver, clock: Clock) -> None:
+    def __init__(self, row: RunRow, feed: Feed, *, store: Transacting, driver: Driver, clock: Clock) -> None:
+        self.is_over = False
+        self.shown: dict[str, str] = {}
         self._row = row
         self._feed = feed
         self._store = store
         self._driver = driver
+        self._window = driver.context_window(row.object.model)
         self._clock = clock
         self._reducer: Reducer | None = None
-        self._checkpointed = clock.now()
+        self._kept: Message | None = None
 
     async def carry_out(self) -> None:
         """Run to the end of the pass: `requires_action`, or a terminal state.
@@ -56,15 +59,15 @@ class Pass:
         """
         try:
             reducer, history = await self._pick_up()
-            request = build_request(self._row, history)
-            async with self._driver.drive(request) as events:
+            prompt = build_request(self._row, history, self._window)
+            async with self._driver.drive(prompt.request) as events:
                 async for event in events:
                     await self._apply(event, reducer)
-            await self._commit(reducer.finish())
+            await self._end(reducer.finish())
         except BudgetSpentError as spent:
-            await self._commit(self._open_reducer().exhausted(spent.args[0]))
+            await self._end(self._open_reducer().exhausted(spent.args[0]))
         except ProviderError as error:
-            await self._commit(self._open_reducer().fail(LastError(code=error.code, message=error.message)))
+            await self._end(self._open_reducer().fail(LastError(code=error.code, message=error.message)))
 
     async def break_off(self, how: Literal["cancelled", "expired"]) -> None:
         """End a pass that was stopped: what is open is closed, then the run ends.
@@ -74,22 +77,27 @@ class Pass:
         """
         reducer = self._open_reducer()
         if how == "cancelled":
-            await self._commit(reducer.cancel(), expected=("cancelling",))
+            await self._end(reducer.cancel(), expected=("cancelling",))
         else:
-            await self._commit(reducer.expire(), expected=("queued", "in_progress", "cancelling"))
+            await self._end(reducer.expire(), expected=("queued", "in_progress", "cancelling"))
 
     async def fail(self, error: LastError) -> None:
         """End a pass that met a defect of ours."""
-        await self._commit(self._open_reducer().fail(error), expected=("queued", "in_progress"))
+        await self._end(self._open_reducer().fail(error), expected=("queued", "in_progress"))
 
-    async def checkpoint(self) -> None:
-        """Store the text of the open message so far.
+    @property
+    def open_message(self) -> Message | None:
+        """The message that was begun and is not yet ended, with its text so far."""
+        return self._reducer.open_message() if self._reducer else None
 
-        Raises:
-            LostRunError: somebody else has the run.
-        """
-        if texts := self._texts():
-            await self._store.transact(lambda tx: self._keep(tx, texts))
+    def unkept(self) -> Message | None:
+        """The open message, if it has more text than what was last `kept`."""
+        message = self.open_message
+        return None if message == self._kept else message
+
+    def kept(self, message: Message) -> None:
+        """Note that its text so far was stored."""
+        self._kept = message
 
     async def hand_over(self) -> None:
         """Let go of the run, with its text so far.
@@ -97,11 +105,14 @@ class Pass:
         Raises:
             LostRunError: it has ended, or somebody else has it.
         """
-        texts = self._texts()
+        parts = Parts(messages=[Row(text) for text in (self.open_message,) if text is not None])
 
         def work(tx: Transaction) -> None:
-            stored = self._keep(tx, texts)
-            tx.runs.put(replace(stored, owner=None, lease_until=0.0))
+            # What is stored of it counts: a write of which we were not told may have gone before.
+            stored = tx.runs.get(self._row.object.id, lock=True)
+            if stored is None or (stored.owner, stored.fence) != (self._row.owner, self._row.fence):
+                raise LostRunError
+            tx.runs.put(replace(stored, owner=None, lease_until=0.0), parts=parts)
 
         await self._store.transact(work)
 
@@ -120,7 +131,7 @@ class Pass:
         def work(tx: Transaction) -> History:
             if not tx.runs.put(row, expected=("queued", "in_progress")):
                 raise LostRunError
-            return read_history(tx, row)
+            return read_history(tx, row, self._window)
 
         # The scope swallows nothing: it only keeps a cancellation waiting until store and feed agree.
         with anyio.CancelScope(shield=True):
@@ -135,16 +146,20 @@ class Pass:
         outputs = reducer.on(event)
         if any(isinstance(output, Change) for output in outputs):
             await self._commit(outputs)
+            self._note(outputs)
         else:
             self._feed.publish(output for output in outputs if isinstance(output, AssistantEvent))
-        now = self._clock.now()
-        if now - self._checkpointed >= CHECKPOINT_EVERY:
-            self._checkpointed = now
-            try:
-                await self.checkpoint()
-            except StorageError:
-                # The text is whole in the reducer, and stored when its message ends.
-                logger.warning("A checkpoint of %s failed", self._row.object.id, exc_info=True)
+
+    async def _end(
+        self, outputs: Sequence[Output], *, expected: Sequence[RunStatus] = ("in_progress",)
+    ) -> None:
+        await self._commit(outputs, expected=expected)
+        self._note(outputs)
+        self.is_over = True
+
+    def _note(self, outputs: Iterable[Output]) -> None:
+        changed = [output.row.object for output in outputs if isinstance(output, Change)]
+        self.shown |= {each.id: each.status for each in changed}
 
     async def _commit(
         self, outputs: Iterable[Output], *, expected: Sequence[RunStatus] = ("in_progress",)
@@ -156,35 +171,9 @@ class Pass:
         outputs = list(outputs)
         changes = [output for output in outputs if isinstance(output, Change)]
 
-        def work(tx: Transaction) -> None:
-            if not any(isinstance(change.row.object, Run) for change in changes):
-                self._owned(tx)
-            write(tx, self._row, changes, expected)
-
         with anyio.CancelScope(shield=True):
-            await self._store.transact(work)
+            await self._store.transact(lambda tx: write(tx, self._row, changes, expected))
             self._feed.publish(event for output in outputs for event in _events(output))
-
-    def _texts(self) -> list[Change]:
-        return self._reducer.checkpoint() if self._reducer else []
-
-    def _keep(self, tx: Transaction, texts: Sequence[Change]) -> RunRow:
-        """Store texts, if the run is still ours. What is stored of it counts: a write of which we were not told
-        may have gone before."""
-        stored = self._owned(tx)
-        write(tx, stored, texts, ())
-        return stored
-
-    def _owned(self, tx: Transaction) -> RunRow:
-        """The run as it is stored, if it is still ours, though it may be `cancelling` by now.
-
-        Raises:
-            LostRunError: it has ended, or somebody else has it.
-        """
-        stored = tx.runs.get(self._row.object.id, lock=True)
-        if stored is None or (stored.owner, stored.fence) != (self._row.owner, self._row.fence):
-            raise LostRunError
-        return stored
 
     def _open_reducer(self) -> Reducer:
         return self._reducer or self._new_reducer(None)
@@ -203,29 +192,40 @@ def _events(output: Output) -> list[AssistantEvent]:
 
 
 def write(tx: Transaction, owned: RunRow, changes: Sequence[Change], expected: Sequence[RunStatus]) -> None:
-    """Store the last state of each thing that changed. The run goes first: if it is lost, nothing is written.
+    """Store the last state of each thing that changed, if the run is still whose it was.
 
     Raises:
-        LostRunError: the run's stored status is none of `expected`, or another process owns it.
+        LostRunError: the run's stored status is none of `expected`, where its own state changes, or somebody else
+            has it. Nothing was written.
     """
     latest = {change.row.object.id: change.row for change in changes}
-    new = {change.row.object.id for change in changes if change.new}
-    for row in latest.values():
-        if isinstance(row.object, Run):
-            ended = replace(owned, object=row.object, private=row.private, owner=None, lease_until=0.0)
-            if not tx.runs.put(ended, expected=expected):
-                raise LostRunError
-    for row in latest.values():
-        if isinstance(row.object, Run):
-            continue
-        collection = tx.steps if isinstance(row.object, RunStep) else tx.messages
-        if row.object.id in new:
-            collection.insert(row)  # type: ignore[arg-type]
-        else:
-            collection.put(_with_stored_metadata(tx, row))  # type: ignore[arg-type]
+    parts = _parts(latest.values(), {change.row.object.id for change in changes if change.new})
+    run = next((row for row in latest.values() if isinstance(row.object, Run)), None)
+    if run is None:
+        is_ours = tx.runs.put_parts(owned, parts)
+    else:
+        ended = replace(owned, object=run.object, private=run.private, owner=None, lease_until=0.0)
+        is_ours = tx.runs.put(ended, expected=expected, parts=parts)
+    if not is_ours:
+        raise LostRunError
 
 
-def _with_stored_metadata(tx: Transaction, row: Row[Any]) -> Row[Any]:
-    """A message's metadata can be changed while it is being written: what is stored of it counts (C-120)."""
-    stored = tx.messages.get(row.object.id, lock=True) if isinstance(row.object, Message) else None
-    return row if stored is None else replace(row, object=row.object.changed(metadata=stored.object.metadata))
+def _parts(rows: Iterable[Row[Any]], new: Some[str]) -> Parts:
+    rows = list(rows)
+    messages = [row for row in rows if isinstance(row.object, Message)]
+    steps = [row for row in rows if isinstance(row.object, RunStep)]
+    return Parts(
+        new_messages=[row for row in messages if row.object.id in new],
+        new_steps=[row for row in steps if row.object.id in new],
+        messages=[row for row in messages if row.object.id not in new],
+        steps=[row for row in steps if row.object.id not in new],
+    )
+
+
+def keep_text(tx: Transaction, message: Message) -> bool:
+    """Store the text so far of a message of a run that is locked and ours. False if the message has ended, or has
+    not been stored yet."""
+    stored = tx.messages.get(message.id, lock=True)
+    if stored is None or stored.object.status != "in_progress":
+        return False
+    return tx.messages.put(replace(stored, object=stored.object.changed(content=message.content)))

@@ -1,25 +1,65 @@
 """The events of one pass of a run, for any number of readers."""
 
 import asyncio
+from bisect import bisect_right
+from collections import deque
 from collections.abc import AsyncGenerator, Iterable
+from dataclasses import dataclass, field, replace
+from io import StringIO
+from typing import NamedTuple
 
-from supercompat.wire.events import DONE, AssistantEvent
+from supercompat.wire.events import DONE, AssistantEvent, Piece
+
+#: Bytes of encoded deltas that a feed keeps as they were published. What is older is merged.
+CAPACITY = 256 * 1024
+
+
+class Cursor(NamedTuple):
+    """A reader's place: it means the same before and after deltas were merged.
+
+    Args:
+        ordinal: how many events the reader has, each delta counted, merged or not.
+        characters: how many of the part that the last of them continued.
+    """
+
+    ordinal: int = 0
+    characters: int = 0
+
+
+START = Cursor()
 
 
 class Feed:
     """Keeps the encoded events of a pass, from its first. It belongs to one event loop.
 
-    A reader is a position in the list, so that a slow one, or one that leaves, costs the others nothing, and
-    an event is encoded once however many read it.
+    A reader is a cursor, so that a slow one, or one that leaves, costs the others nothing, and an event is encoded
+    once however many read it. Text is kept for good, but the deltas that brought it only up to `capacity`: a reader
+    that is further behind gets one delta with all that it lacks of a part, which the delta rules allow (section 3).
+
+    Args:
+        capacity: in bytes.
     """
 
-    def __init__(self) -> None:
-        self._frames: list[bytes] = []
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._capacity = capacity
+        self._entries: list[bytes | _Stretch] = []
+        # The ordinal of each entry's first event.
+        self._ordinals: list[int] = []
+        self._count = 0
+        self._said: dict[tuple[str, int], int] = {}
+        self._unmerged: deque[_Stretch] = deque()
+        self._size = 0
         self._ended = asyncio.Event()
         self._readers: set[asyncio.Event] = set()
 
     def publish(self, events: Iterable[AssistantEvent]) -> None:
-        self._frames.extend(event.encode() for event in events)
+        for event in events:
+            frame = event.encode()
+            if event.piece is None:
+                self._add(frame)
+            else:
+                self._add_delta(event.piece, frame)
+            self._count += 1
         self._wake()
 
     def end(self) -> None:
@@ -33,14 +73,14 @@ class Feed:
 
     async def subscribe(self) -> AsyncGenerator[bytes, None]:
         """All frames from the first, then those to come; several that are ready at once come one by one."""
-        position = 0
+        cursor = START
         news = asyncio.Event()
         self._readers.add(news)
         try:
             while True:
-                while position < len(self._frames):
-                    yield self._frames[position]
-                    position += 1
+                while cursor.ordinal < self._count:
+                    frame, cursor = self._read(cursor)
+                    yield frame
                 if self._ended.is_set():
                     break
                 news.clear()
@@ -49,6 +89,76 @@ class Feed:
             self._readers.discard(news)
         yield DONE
 
+    def _read(self, cursor: Cursor) -> tuple[bytes, Cursor]:
+        """What follows, and the place behind it."""
+        entry = self._entries[bisect_right(self._ordinals, cursor.ordinal) - 1]
+        if isinstance(entry, bytes):
+            return entry, Cursor(cursor.ordinal + 1)
+        return entry.read(cursor)
+
+    def _add(self, entry: "bytes | _Stretch") -> None:
+        self._entries.append(entry)
+        self._ordinals.append(self._count)
+
+    def _add_delta(self, piece: Piece, frame: bytes) -> None:
+        newest = self._entries[-1] if self._entries else b""
+        if isinstance(newest, bytes) or newest.opening.part != piece.part:
+            newest = _Stretch(piece, self._count, self._said.get(piece.part, 0))
+            self._add(newest)
+            self._unmerged.append(newest)
+        newest.deltas.append(_Delta(frame, piece.text))
+        self._said[piece.part] = self._said.get(piece.part, 0) + len(piece.text)
+        self._size += len(frame)
+        while self._size > self._capacity:
+            self._merge_oldest()
+
+    def _merge_oldest(self) -> None:
+        while not self._unmerged[0].deltas:
+            self._unmerged.popleft()
+        self._size -= self._unmerged[0].merge_oldest()
+
     def _wake(self) -> None:
         for news in self._readers:
             news.set()
+
+
+class _Delta(NamedTuple):
+    frame: bytes
+    text: str
+
+
+@dataclass(slots=True, eq=False)
+class _Stretch:
+    """Deltas of one part that follow each other. The oldest of them may be merged: only their text is left.
+
+    Args:
+        opening: the first of them.
+        first: its ordinal.
+        begin: how many characters the part had before.
+    """
+
+    opening: Piece
+    first: int
+    begin: int
+    deltas: deque[_Delta] = field(default_factory=deque[_Delta])
+    merged: int = 0
+    text: StringIO = field(default_factory=StringIO)
+
+    def merge_oldest(self) -> int:
+        """Merge one more delta. Returns the bytes that this saves."""
+        frame, text = self.deltas.popleft()
+        self.merged += 1
+        self.text.write(text)
+        return len(frame)
+
+    def read(self, cursor: Cursor) -> tuple[bytes, Cursor]:
+        """The next delta; where it was merged, all that was merged and is new for the reader."""
+        place = cursor.ordinal - self.first
+        had = cursor.characters - self.begin if place else 0
+        if place >= self.merged:
+            frame, text = self.deltas[place - self.merged]
+            return frame, Cursor(cursor.ordinal + 1, self.begin + had + len(text))
+        self.text.seek(had)
+        text = self.text.read()
+        rest = replace(self.opening, text=text, first=self.opening.first and not place)
+        return rest.event().encode(), Cursor(self.first + self.merged, self.begin + had + len(text))

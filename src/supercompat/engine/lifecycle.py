@@ -1,13 +1,16 @@
 """The states of a run, and what changes with each (section 2 of the specification)."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from supercompat.model.events import Usage
 from supercompat.wire import objects as wire
-from supercompat.wire.objects import Run, RunStatus
+from supercompat.wire.objects import LastError, Message, Run, RunStatus, RunStep
 
-ACTIVE: frozenset[RunStatus] = frozenset({"queued", "in_progress", "requires_action", "cancelling"})
+StepEnding: TypeAlias = Literal["completed", "failed", "cancelled", "expired"]
+RunEnding: TypeAlias = Literal["completed", "incomplete", "failed", "cancelled", "expired"]
+
+ACTIVE: frozenset[RunStatus] = frozenset(wire.ACTIVE_STATUSES)
 TERMINAL: frozenset[RunStatus] = frozenset({"completed", "failed", "cancelled", "expired", "incomplete"})
 
 #: Where the poll helpers of the SDK stop.
@@ -40,6 +43,35 @@ def move(run: Run, status: RunStatus, **fields: Any) -> Run:
     if status in TERMINAL:
         fields = {"expires_at": None, "required_action": None, **fields}
     return run.changed(status=status, **fields)
+
+
+def run_ended(status: RunEnding, now: int) -> dict[str, Any]:
+    """The timestamp of a run that ends; an expired one has none."""
+    timestamps = {
+        "completed": "completed_at",
+        "incomplete": "completed_at",
+        "failed": "failed_at",
+        "cancelled": "cancelled_at",
+    }
+    return {timestamps[status]: now} if status in timestamps else {}
+
+
+def ended_step(
+    step: RunStep, status: StepEnding, now: int, usage: Usage, error: LastError | None = None
+) -> RunStep:
+    """The step as it ends. `expires_at` stays in events, and is cleared when it is read (1.4)."""
+    timestamps = {"completed": "completed_at", "failed": "failed_at", "cancelled": "cancelled_at"}
+    at = {timestamps[status]: now} if status in timestamps else {}
+    if error is not None and error.code == "invalid_prompt":
+        # Only a run's error has that code.
+        error = error.changed(code="server_error")
+    return step.changed(status=status, last_error=error, usage=usage_object(usage), **at)
+
+
+def broken_message(message: Message, reason: str, now: int) -> Message:
+    """The message as it ends before it is complete, its content as it is."""
+    details = wire.IncompleteDetails(reason=reason)
+    return message.changed(status="incomplete", incomplete_at=now, incomplete_details=details)
 
 
 def usage_object(usage: Usage) -> wire.Usage:

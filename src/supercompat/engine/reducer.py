@@ -10,12 +10,22 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from supercompat.engine.lifecycle import move, stored_usage, usage_object, usage_state
+from supercompat.engine.lifecycle import (
+    RunEnding,
+    StepEnding,
+    broken_message,
+    ended_step,
+    move,
+    run_ended,
+    stored_usage,
+    usage_object,
+    usage_state,
+)
 from supercompat.model import events as model
+from supercompat.model.surrogates import SurrogateJoiner
 from supercompat.storage_adapters.protocol import Row
-from supercompat.wire import events as wire_events
 from supercompat.wire import objects as wire
-from supercompat.wire.events import AssistantEvent, EventName
+from supercompat.wire.events import AssistantEvent, EventName, Piece, call_opened
 from supercompat.wire.ids import new_id
 from supercompat.wire.objects import LastError, Message, Run, RunStep
 
@@ -31,9 +41,6 @@ class Change:
     def events(self) -> list[AssistantEvent]:
         return [AssistantEvent(name, self.row.object) for name in self.names]
 
-
-StepEnding: TypeAlias = Literal["completed", "failed", "cancelled", "expired"]
-RunEnding: TypeAlias = Literal["completed", "incomplete", "failed", "cancelled", "expired"]
 
 STEP_EVENTS: Mapping[StepEnding, EventName] = {
     "completed": "thread.run.step.completed",
@@ -104,6 +111,7 @@ class Reducer:
         self._provider_state: Mapping[str, Any] | None = None
         self._usage = model.Usage()
         self._reason: model.FinishReason | None = None
+        self._whole = SurrogateJoiner()
 
     # What the model says
 
@@ -117,10 +125,9 @@ class Reducer:
             case model.ToolCallStarted(id=call_id, name=name):
                 return self._start_call(call_id, name)
             case model.ToolCallArguments(index, text):
+                text = self._whole.join(index, text)
                 self._calls[index].pieces.append(text)
-                return [
-                    wire_events.step_delta(self._open_tools().id, wire_events.call_arguments(index, text))
-                ]
+                return [Piece("arguments", self._open_tools().id, index, text).event()]
             case model.ProviderStateReported(state):
                 self._provider_state = state
             case model.UsageReported(usage):
@@ -131,13 +138,12 @@ class Reducer:
                 pass
         return []
 
-    def checkpoint(self) -> list[Change]:
-        """The open message with its text so far, to be stored without an event."""
-        if self._message is None:
-            return []
-        return [Change(Row(self._message.changed(content=self._content())))]
+    def open_message(self) -> Message | None:
+        """The message that was begun and is not yet ended, with its text so far."""
+        return None if self._message is None else self._message.changed(content=self._content())
 
     def _say(self, kind: Literal["text", "refusal"], piece: str) -> list[Output]:
+        piece = self._whole.join(kind, piece)
         if not piece:
             return []
         opening = self._open_message() if self._message is None else []
@@ -145,13 +151,9 @@ class Reducer:
         if first:
             self._parts.append(_Part(kind))
         self._parts[-1].pieces.append(piece)
-        index = len(self._parts) - 1
-        if kind == "refusal":
-            part = wire_events.refusal_part(index, piece)
-        else:
-            part = wire_events.text_part(index, piece, first=first)
         assert self._message is not None
-        return [*opening, wire_events.message_delta(self._message.id, part)]
+        said = Piece(kind, self._message.id, len(self._parts) - 1, piece, first=first)
+        return [*opening, said.event()]
 
     def _start_call(self, call_id: str, name: str) -> list[Output]:
         opening: list[Output] = []
@@ -159,8 +161,7 @@ class Reducer:
             opening += self._end_message_before_calls()
             opening += self._open_tool_step()
         self._calls.append(_Call(call_id, name))
-        header = wire_events.call_header(len(self._calls) - 1, call_id, name)
-        return [*opening, wire_events.step_delta(self._open_tools().id, header)]
+        return [*opening, call_opened(self._open_tools().id, len(self._calls) - 1, call_id, name)]
 
     # Opening
 
@@ -310,12 +311,7 @@ class Reducer:
     def _incomplete_message(self, reason: str) -> list[Output]:
         if self._message is None:
             return []
-        message = self._message.changed(
-            status="incomplete",
-            incomplete_details=wire.IncompleteDetails(reason=reason),
-            incomplete_at=self._now(),
-            content=self._content(),
-        )
+        message = broken_message(self._message, reason, self._now()).changed(content=self._content())
         return [Change(Row(message), ("thread.message.incomplete",))]
 
     def _end_steps(self, status: StepEnding, *, last_error: LastError | None = None) -> list[Output]:
@@ -331,16 +327,14 @@ class Reducer:
     ) -> list[Output]:
         if self._message_step is None:
             return []
-        fields = step_ended(status, self._now(), last_error=last_error)
-        step = self._message_step.changed(**fields, usage=usage_object(usage))
+        step = ended_step(self._message_step, status, self._now(), usage, last_error)
         return [Change(Row(step), (STEP_EVENTS[status],))]
 
     def _end_tool_step(self, status: StepEnding, last_error: LastError | None) -> list[Output]:
         if self._tool_step is None:
             return []
-        fields = step_ended(status, self._now(), last_error=last_error)
-        details = wire.ToolCallsDetails(tool_calls=self._step_calls())
-        step = self._tool_step.changed(**fields, usage=usage_object(self._usage), step_details=details)
+        said = self._tool_step.changed(step_details=wire.ToolCallsDetails(tool_calls=self._step_calls()))
+        step = ended_step(said, status, self._now(), self._usage, last_error)
         return [Change(self._tool_row(step), (STEP_EVENTS[status],))]
 
     def _end_run(
@@ -374,23 +368,3 @@ class Reducer:
     def _open_tools(self) -> RunStep:
         assert self._tool_step is not None, "a tool call was continued before it began"
         return self._tool_step
-
-
-def step_ended(status: StepEnding, now: int, *, last_error: LastError | None = None) -> dict[str, Any]:
-    """What changes on a step that ends. `expires_at` stays in events, and is cleared when it is read (1.4)."""
-    timestamps = {"completed": "completed_at", "failed": "failed_at", "cancelled": "cancelled_at"}
-    fields: dict[str, Any] = {"status": status, "last_error": last_error}
-    if status in timestamps:
-        fields[timestamps[status]] = now
-    return fields
-
-
-def run_ended(status: RunEnding, now: int) -> dict[str, Any]:
-    """The timestamp of a run that ends; an expired one has none."""
-    timestamps = {
-        "completed": "completed_at",
-        "incomplete": "completed_at",
-        "failed": "failed_at",
-        "cancelled": "cancelled_at",
-    }
-    return {timestamps[status]: now} if status in timestamps else {}

@@ -3,78 +3,101 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from supercompat.engine.lifecycle import stored_usage
 from supercompat.model import request as model
-from supercompat.model.families import estimate_tokens, estimate_turn
+from supercompat.model.families import BYTES_PER_TOKEN, estimate_tokens, estimate_turn
 from supercompat.model.request import AssistantTurn, ModelRequest, ToolTurn, Turn, UserTurn
-from supercompat.storage_adapters.protocol import PageQuery, Row, RunRow, Transaction
+from supercompat.storage_adapters.protocol import History, HistoryQuery, RunRow, Transaction
 from supercompat.wire.objects import (
     ImageUrlContent,
     JsonObject,
     Message,
     RefusalContent,
-    Run,
     RunStep,
     TextContent,
     ToolCallsDetails,
 )
 
+LEAST_ANSWER = 4_096
+"""Tokens that are kept free for an answer without a limit of its own, if the context window has so many to spare."""
 
-@dataclass(frozen=True, slots=True)
-class History:
-    """What a run sees of its thread: messages oldest first, and the steps that called tools among them."""
+MARGIN = 0.1
+"""The part of a prompt's room that is kept for what estimates are short of."""
 
-    messages: Sequence[Row[Message]]
-    tool_steps: Sequence[Row[RunStep]]
-
-    @property
-    def last_message(self) -> str | None:
-        return self.messages[-1].object.id if self.messages else None
+Limit: TypeAlias = Literal["last_messages", "max_prompt_tokens", "context_window"]
 
 
 class BudgetSpentError(Exception):
     """The prompt budget leaves no room for even the newest turn. `args[0]` names the limit (C-114)."""
 
 
-def read_history(tx: Transaction, row: RunRow) -> History:
-    """The part of the thread that the run's truncation strategy lets through (C-076).
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a model is asked, and what of the thread it is not shown.
+
+    Args:
+        tokens: how many the request takes, as it is estimated.
+        sent: ids of the messages and tool steps in it, in the order of the conversation.
+        limit: what kept others out; None if nothing did.
+    """
+
+    request: ModelRequest
+    tokens: int
+    sent: tuple[str, ...]
+    limit: Limit | None
+
+
+@dataclass(slots=True)
+class _Piece:
+    """What can only be sent whole: a message, or a message and the calls behind it with their outputs."""
+
+    ids: list[str]
+    turns: list[Turn]
+
+    @property
+    def tokens(self) -> int:
+        return sum(estimate_turn(turn) for turn in self.turns)
+
+    @property
+    def is_question(self) -> bool:
+        return isinstance(self.turns[0], UserTurn)
+
+
+def read_history(tx: Transaction, row: RunRow, window: int) -> History:
+    """The part of the thread that the run's truncation strategy and its budget let through (C-076).
 
     `last_messages` counts the messages that were there before the run; what the run itself said stays.
+
+    Args:
+        window: tokens that the model takes, prompt and answer together.
     """
     run = row.object
-    in_thread = {"thread_id": run.thread_id}
-    own = 0
-    limit = run.truncation_strategy.last_messages
-    if limit is not None and row.private.get("passes", 0):
-        own = len(tx.messages.page(PageQuery({**in_thread, "run_id": run.id}, limit=None)).rows)
-    newest = tx.messages.page(PageQuery(in_thread, limit=None if limit is None else limit + own)).rows
-    messages = list(reversed(newest))
-    steps = tx.steps.page(PageQuery(in_thread, order="asc", limit=None)).rows
-    tool_steps = [step for step in steps if step.object.type == "tool_calls"]
-    return History(
-        messages, [step for step in tool_steps if limit is None or _in_window(step, messages, run)]
+    room, _ = _room(row, window)
+    return tx.messages.history(
+        HistoryQuery(
+            run.thread_id, run.id, run.truncation_strategy.last_messages, max(room, 1) * BYTES_PER_TOKEN
+        )
     )
 
 
-def _in_window(step: Row[RunStep], messages: Sequence[Row[Message]], run: Run) -> bool:
-    known = {message.object.id for message in messages}
-    return step.object.run_id == run.id or step.private.get("after") in known
-
-
-def build_request(row: RunRow, history: History) -> ModelRequest:
+def build_request(row: RunRow, history: History, window: int) -> Prompt:
     """The next call of the model for this run.
 
+    Args:
+        window: as for `read_history`.
+
     Raises:
-        BudgetSpentError: `max_prompt_tokens` or `max_completion_tokens`, counted over all passes, is used up.
+        BudgetSpentError: `max_prompt_tokens` or `max_completion_tokens`, counted over all passes, is used up, or
+            the first leaves no room for the newest user message and what follows it.
     """
     run = row.object
     spent = stored_usage(row.private)
     request = ModelRequest(
         model=run.model,
         instructions=run.instructions or None,
-        turns=tuple(turns_of(history)),
+        turns=(),
         tools=tuple(_tool(tool) for tool in run.tools),
         response_format=_response_format(run.response_format),
         max_completion_tokens=_left(run.max_completion_tokens, spent.completion, "max_completion_tokens"),
@@ -83,65 +106,99 @@ def build_request(row: RunRow, history: History) -> ModelRequest:
     )
     if request.tools:
         request = replace(request, tool_choice=_tool_choice(row), parallel_tool_calls=run.parallel_tool_calls)
-    return _fit(request, _left(run.max_prompt_tokens, spent.prompt, "max_prompt_tokens"))
+    _left(run.max_prompt_tokens, spent.prompt, "max_prompt_tokens")
+    return _fitted(request, row, history, window)
 
 
-def turns_of(history: History) -> list[Turn]:
-    """The conversation. Tool steps stand behind the message that they followed; text and the calls of one answer
-    are one turn (C-133). A step whose calls were never answered is left out: no provider takes half of it."""
-    known: set[str | None] = {message.object.id for message in history.messages}
-    followers: dict[str | None, list[Row[RunStep]]] = {}
-    for step in history.tool_steps:
-        if _answered(step.object):
-            after = step.private.get("after")
-            followers.setdefault(after if after in known else None, []).append(step)
-    turns: list[Turn] = []
-    _insert_steps(turns, followers.get(None, ()))
-    for message in history.messages:
-        turn = _message_turn(message)
-        if turn is not None:
-            turns.append(turn)
-        _insert_steps(turns, followers.get(message.object.id, ()), said_before=message.object)
-    return turns
+def _fitted(request: ModelRequest, row: RunRow, history: History, window: int) -> Prompt:
+    room, limit = _room(row, window)
+    pieces = _pieces(history)
+    fixed = estimate_tokens(request.instructions or "") + _estimate_tools(request)
+    kept, tokens = _newest(pieces, room - fixed)
+    # Where only the window is short, the provider judges: it is known by the model's name, and estimates are rough.
+    if limit == "max_prompt_tokens" and pieces and fixed + tokens > room:
+        raise BudgetSpentError(limit)
+    strategy = row.object.truncation_strategy
+    if len(kept) == len(pieces):
+        by_number = strategy.last_messages is not None
+        limit = None if not history.is_cut else "last_messages" if by_number else limit
+    return Prompt(
+        replace(request, turns=tuple(turn for piece in kept for turn in piece.turns)),
+        fixed + tokens,
+        tuple(id for piece in kept for id in piece.ids),
+        limit,
+    )
 
 
-def _insert_steps(
-    turns: list[Turn], steps: Iterable[Row[RunStep]], said_before: Message | None = None
-) -> None:
-    for step in steps:
-        calls = _calls(step.object)
-        asked = AssistantTurn(
-            tool_calls=tuple(
-                model.ToolCall(call.id, call.function.name, call.function.arguments or "{}") for call in calls
-            ),
-            provider_state=step.private.get("provider_state"),
-        )
-        same_answer = said_before is not None and said_before.run_id == step.object.run_id
-        if same_answer and turns and isinstance(turns[-1], AssistantTurn):
-            said = turns.pop()
-            assert isinstance(said, AssistantTurn)
-            asked = replace(asked, text=said.text)
-        turns.append(asked)
-        turns += [ToolTurn(call.id, call.function.name, call.function.output or "") for call in calls]
-        said_before = None
+def _room(row: RunRow, window: int) -> tuple[int, Literal["max_prompt_tokens", "context_window"]]:
+    """How many tokens a prompt may take, and because of what. What is left of the window is for the answer."""
+    spent = stored_usage(row.private)
+    run = row.object
+    answer = LEAST_ANSWER
+    if run.max_completion_tokens is not None:
+        answer = max(run.max_completion_tokens - spent.completion, 0)
+    room = int((window - min(answer, window // 4)) * (1 - MARGIN))
+    left = None if run.max_prompt_tokens is None else run.max_prompt_tokens - spent.prompt
+    return (room, "context_window") if left is None or left > room else (left, "max_prompt_tokens")
 
 
-def _answered(step: RunStep) -> bool:
-    """A step whose pass broke off has no calls at all: they are stored when the pass ends."""
-    calls = _calls(step)
-    return bool(calls) and all(call.function.output is not None for call in calls)
+def _newest(pieces: Sequence[_Piece], room: int) -> tuple[list[_Piece], int]:
+    """The newest pieces that fit, and their tokens. The newest question and the end are kept in any case: what is
+    left out may lie between them."""
+    if not pieces:
+        return [], 0
+    asked = next((at for at in range(len(pieces) - 1, -1, -1) if pieces[at].is_question), len(pieces) - 1)
+    first = len(pieces) - 1
+    tokens = sum(pieces[at].tokens for at in {asked, first})
+    while first > 0:
+        size = 0 if first - 1 == asked else pieces[first - 1].tokens
+        if tokens + size > room:
+            break
+        first, tokens = first - 1, tokens + size
+    return [*([pieces[asked]] if asked < first else []), *pieces[first:]], tokens
 
 
-def _calls(step: RunStep):
-    assert isinstance(step.step_details, ToolCallsDetails)
-    return step.step_details.tool_calls
+def _pieces(history: History) -> list[_Piece]:
+    """The conversation. Text and the calls of one answer are one turn (C-133)."""
+    pieces: list[_Piece] = []
+    # The message that was read last, if it has a piece: calls right behind it can be of the same answer.
+    said: Message | None = None
+    for row in history.rows:
+        if isinstance(row.object, RunStep):
+            asked, *answered = _step_turns(row.object, row.private)
+            if said is not None and said.run_id == row.object.run_id:
+                last = pieces[-1].turns.pop()
+                assert isinstance(last, AssistantTurn)
+                pieces[-1].turns += [replace(asked, text=last.text), *answered]
+                pieces[-1].ids.append(row.object.id)
+            else:
+                pieces.append(_Piece([row.object.id], [asked, *answered]))
+            said = None
+        else:
+            turn = _message_turn(row.object, row.private)
+            said = row.object if turn is not None else None
+            if turn is not None:
+                pieces.append(_Piece([row.object.id], [turn]))
+    return pieces
 
 
-def _message_turn(row: Row[Message]) -> Turn | None:
-    message = row.object
+def _step_turns(step: RunStep, private: Mapping[str, Any]) -> tuple[AssistantTurn, *tuple[ToolTurn, ...]]:
+    details = step.step_details
+    assert isinstance(details, ToolCallsDetails)
+    calls = [
+        model.past_call(call.id, call.function.name, call.function.arguments) for call in details.tool_calls
+    ]
+    outputs = [
+        ToolTurn(call.id, call.function.name, call.function.output or "") for call in details.tool_calls
+    ]
+    state = private.get("provider_state")
+    return (AssistantTurn(tool_calls=tuple(calls), provider_state=state), *outputs)
+
+
+def _message_turn(message: Message, private: Mapping[str, Any]) -> Turn | None:
     if message.role == "assistant":
         text = "".join(_words(message))
-        return AssistantTurn(text, provider_state=row.private.get("provider_state")) if text else None
+        return AssistantTurn(text, provider_state=private.get("provider_state")) if text else None
     parts = tuple(_part(content) for content in message.content)
     # The API takes an empty text beside another part; providers do not.
     parts = tuple(part for part in parts if part != model.TextPart(""))
@@ -202,18 +259,6 @@ def _left(limit: int | None, spent: int, name: str) -> int | None:
     return limit - spent
 
 
-def _fit(request: ModelRequest, budget: int | None) -> ModelRequest:
-    """Drop the oldest turns until the estimate fits; a tool output never stays without its call."""
-    if budget is None:
-        return request
-    tools = json.dumps([dict(tool.parameters) for tool in request.tools])
-    size = estimate_tokens(request.instructions or "") + estimate_tokens(tools if request.tools else "")
-    sizes = [estimate_turn(turn) for turn in request.turns]
-    size += sum(sizes)
-    first = 0
-    while first < len(sizes) and (size > budget or isinstance(request.turns[first], ToolTurn)):
-        size -= sizes[first]
-        first += 1
-    if request.turns and first == len(sizes):
-        raise BudgetSpentError("max_prompt_tokens")
-    return replace(request, turns=request.turns[first:])
+def _estimate_tools(request: ModelRequest) -> int:
+    tools = [(tool.name, tool.description, dict(tool.parameters)) for tool in request.tools]
+    return estimate_tokens(json.dumps(tools)) if tools else 0

@@ -1,15 +1,64 @@
 """Facts about model families, and estimates that need no download."""
 
+import re
+from typing import Final
+
 from supercompat.model.request import AssistantTurn, ImagePart, ToolTurn, Turn
 
-CHARACTERS_PER_TOKEN = 4
-TOKENS_PER_TURN = 4
-TOKENS_PER_IMAGE = 765
+BYTES_PER_TOKEN: Final = 4
+TOKENS_PER_TURN: Final = 4
+TOKENS_PER_IMAGE: Final = 765
+
+DEFAULT_WINDOW: Final = 8_192
+"""Tokens that a model of an unknown family is taken to hold."""
+
+#: By the beginning of the name, behind what hosts put before it; the first that fits.
+_WINDOWS: Final = (
+    ("gpt-5", 272_000),
+    ("gpt-4.1", 1_047_576),
+    ("gpt-4.5|gpt-4o|chatgpt-4o|gpt-4-turbo|gpt-4-1106|gpt-4-0125|gpt-4-vision|o1-mini|o1-preview", 128_000),
+    ("gpt-4-32k", 32_768),
+    ("gpt-4", 8_192),
+    ("gpt-3.5-turbo-instruct", 4_096),
+    ("gpt-3.5|gpt-35", 16_385),
+    (r"o\d|codex", 200_000),
+    ("gpt-oss", 131_072),
+    ("claude", 200_000),
+    ("gemini-1.5-pro", 2_097_152),
+    ("gemini-1.0|gemini-pro", 32_768),
+    ("gemini", 1_048_576),
+    ("gemma-?2", 8_192),
+    ("gemma", 131_072),
+    ("llama-?4", 131_072),
+    (r"(meta-)?llama-?3\.[123]", 131_072),
+    ("(meta-)?llama", 8_192),
+    ("(open-)?mixtral-8x22b", 65_536),
+    ("mixtral|open-mi[sx]tral|mistral-7b", 32_768),
+    ("mistral|ministral|pixtral|magistral|devstral|codestral", 131_072),
+    ("kimi", 131_072),
+    ("deepseek", 65_536),
+    (r"qwen-?3|qwq|qwen2\.5", 32_768),
+    ("command-a", 256_000),
+    ("command-r", 128_000),
+    ("grok-[34]", 131_072),
+    ("phi-?4", 16_384),
+)
+_FAMILIES: Final = tuple((re.compile(names), window) for names, window in _WINDOWS)
+
+
+def context_window(model: str) -> int:
+    """How many tokens a model of this name takes, prompt and answer together; `DEFAULT_WINDOW` for an unknown one."""
+    name = model.lower().rsplit("/", 1)[-1].removeprefix("ft:")
+    return next((window for family, window in _FAMILIES if family.match(name)), DEFAULT_WINDOW)
 
 
 def estimate_tokens(text: str) -> int:
-    """About how many tokens a text takes, rounded up."""
-    return -(-len(text) // CHARACTERS_PER_TOKEN)
+    """About how many tokens a text takes, rounded up.
+
+    By bytes of UTF-8: what is written in few characters, as Chinese is, takes more tokens a character.
+    """
+    size = len(text) if text.isascii() else len(text.encode(errors="replace"))
+    return -(-size // BYTES_PER_TOKEN)
 
 
 def estimate_turn(turn: Turn) -> int:

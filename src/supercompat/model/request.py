@@ -4,9 +4,10 @@ Client adapters translate a `ModelRequest` to their provider's wire. A field tha
 and is not sent, so that the provider's own default holds.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NoReturn, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +28,29 @@ Part: TypeAlias = TextPart | ImagePart
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A function that the model called. `arguments` is JSON text, `{}` where there are none (C-100)."""
+    """A function that the model called. `arguments` is a JSON object as text, `{}` where there are none (C-100)."""
 
     id: str
     name: str
     arguments: str
+
+
+def past_call(call_id: str, name: str, said: str) -> ToolCall:
+    """A call as the model is reminded of it. `said` is what it gave as arguments.
+
+    Models do write what is no JSON object. Providers that parse it would refuse the thread for good, so it goes as
+    `{"arguments": …}`, which keeps the text.
+    """
+    try:
+        is_object = isinstance(json.loads(said or "{}", parse_constant=_refuse), dict)
+    except (ValueError, RecursionError):
+        is_object = False
+    arguments = said or "{}" if is_object else json.dumps({"arguments": said}, ensure_ascii=False)
+    return ToolCall(call_id, name, arguments)
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,5 +20,8 @@ class _CompletionsDriver:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
+    def context_window(self, model: str) -> int:
+        return self._connection.context_window(model)
+
     def drive(self, request: ModelRequest) -> AbstractAsyncContextManager[AsyncIterator[ModelEvent]]:
         return self._connection.stream(request)

@@ -1,15 +1,20 @@
 """The command `supercompat`."""
 
 import argparse
+import asyncio
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from supercompat.errors import ConfigurationError, MissingExtraError, SupercompatError
 
 INTERRUPTED = 130
+
+DATABASE = "SUPERCOMPAT_DATABASE_URL"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,7 +67,61 @@ def _parser() -> argparse.ArgumentParser:
         help="only print the messages of this thread of --database, one JSON object a line",
     )
     demo.set_defaults(command=_demo)
+    _add_db(commands)
     return parser
+
+
+def _add_db(commands: Any) -> None:
+    db: argparse.ArgumentParser = commands.add_parser("db", help="make or upgrade the tables of a database")
+    actions = db.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    upgrade = actions.add_parser(
+        "upgrade",
+        help="make the tables, or bring them up to date",
+        description="Makes the tables, or brings them up to date, in one transaction. Several processes may do it at "
+        "once. An SQLite file is upgraded by its first use, too; a PostgreSQL database only here.",
+    )
+    current = actions.add_parser(
+        "current",
+        help="say of which revision the tables are",
+        description="Says of which revision the tables are, and of which this release needs them. Changes nothing.",
+    )
+    for action, command in ((upgrade, "upgrade"), (current, "current")):
+        action.add_argument(
+            "--database",
+            metavar="URL",
+            default=os.environ.get(DATABASE),
+            help=f"'sqlite:///FILE' or 'postgresql://USER:PASSWORD@HOST/NAME' (default: the variable {DATABASE})",
+        )
+        action.add_argument(
+            "--schema",
+            metavar="NAME",
+            help="the schema of PostgreSQL that has the tables; made if it is missing",
+        )
+        action.set_defaults(command=_db, action=command)
+
+
+def _db(arguments: argparse.Namespace) -> int:
+    if not arguments.database:
+        raise ConfigurationError(
+            f"Which database? Say it with --database URL, or in the variable {DATABASE}."
+        )
+    from supercompat.storage_adapters.sql import SQLAlchemyStorageAdapter
+    from supercompat.storage_adapters.sql.schema import HEAD
+
+    adapter = SQLAlchemyStorageAdapter(arguments.database, schema=arguments.schema)
+    # psycopg can't use the loop that is Windows' default.
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        found = runner.run(adapter.current())
+        if arguments.action == "upgrade":
+            runner.run(adapter.upgrade())
+    if arguments.action == "current":
+        said = f"{found or 'none'} ({'the newest' if found == HEAD else f'this release needs {HEAD}'})"
+    elif found == HEAD:
+        said = f"The tables were of revision {HEAD} already."
+    else:
+        said = f"The tables are of revision {HEAD} now{f', and were of {found}' if found else ''}."
+    sys.stdout.write(f"{said}\n")
+    return 0
 
 
 def _demo(arguments: argparse.Namespace) -> int:

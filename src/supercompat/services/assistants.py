@@ -69,7 +69,4 @@ def apply(row: Row[Assistant], body: AssistantCreate | AssistantModify) -> Row[A
             sampling[name] = getattr(body, name)
     sampling = {name: value for name, value in sampling.items() if value is not None}
     private = {"sampling": sampling} if sampling else {}
-    fields = given(body)
-    if fields.get("model", "") is None:
-        del fields["model"]
-    return replace(row, object=row.object.changed(**fields), private=private)
+    return replace(row, object=row.object.changed(**given(body)), private=private)

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from supercompat.clock import Clock
+from supercompat.engine.closing import expire_if_due
 from supercompat.engine.supervisor import Supervisor
 from supercompat.errors import NotFoundError, RequestError
 from supercompat.options import Options
@@ -129,10 +130,10 @@ def existing_thread(tx: Transaction, thread_id: str, *, lock: bool = False) -> R
     return row
 
 
-def existing_run(tx: Transaction, thread_id: str, run_id: str, *, lock: bool = False) -> RunRow:
-    """The run of this thread, or an error (E5, E7, E9)."""
+def current_run(tx: Transaction, thread_id: str, run_id: str, *, now: float, lock: bool = False) -> RunRow:
+    """The run of this thread, ended first if its time is over (C-102), or an error (E5, E7, E9)."""
     row = tx.runs.get(run_id, lock=lock)
     if row is None or row.object.thread_id != thread_id:
         existing_thread(tx, thread_id)
         raise missing("run", run_id)
-    return row
+    return expire_if_due(tx, row, now)

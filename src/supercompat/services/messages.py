@@ -1,12 +1,10 @@
 """Messages."""
 
-from dataclasses import replace
-
 from supercompat.engine.closing import expire_if_due
 from supercompat.engine.lifecycle import ACTIVE
 from supercompat.errors import RequestError
 from supercompat.services.core import Core, existing_thread, given, missing, page_query, read_page
-from supercompat.storage_adapters.protocol import Page, PageQuery, Row, RunRow, Transaction
+from supercompat.storage_adapters.protocol import Page, Row, RunRow, Transaction
 from supercompat.wire.ids import new_id
 from supercompat.wire.objects import Deleted, Message
 from supercompat.wire.requests import MessageCreate, MessageListQuery, MessageModify
@@ -33,31 +31,30 @@ class Messages:
         return message
 
     async def retrieve(self, thread_id: str, message_id: str) -> Message:
-        row = await self._core.store.transact(lambda tx: _existing(tx, thread_id, message_id))
-        return row.object
+        def work(tx: Transaction) -> Message:
+            row = _existing(tx, thread_id, message_id)
+            if self._is_stale(tx, row.object):
+                row = _existing(tx, thread_id, message_id)
+            return row.object
+
+        return await self._core.store.transact(work)
 
     async def modify(self, thread_id: str, message_id: str, body: MessageModify) -> Message:
         """Replace the metadata, if it is given (C-061)."""
 
         def work(tx: Transaction) -> Message:
             row = _existing(tx, thread_id, message_id, lock=True)
-            row = replace(row, object=row.object.changed(**given(body)))
-            tx.messages.put(row)
-            return row.object
+            message = row.object.changed(**given(body))
+            tx.messages.put_metadata(message_id, message.metadata)
+            return message
 
         return await self._core.store.transact(work)
 
     async def delete(self, thread_id: str, message_id: str) -> Deleted:
-        """Delete a message. Tool steps that followed it in the conversation follow the one before it (C-062)."""
+        """Delete a message. Tool steps that followed it keep their place in the conversation (C-062)."""
 
         def work(tx: Transaction) -> None:
             _existing(tx, thread_id, message_id, lock=True)
-            in_thread = {"thread_id": thread_id}
-            older = tx.messages.page(PageQuery(in_thread, limit=1, after=message_id)).rows
-            after = older[0].object.id if older else None
-            for step in tx.steps.page(PageQuery(in_thread, limit=None)).rows:
-                if step.private.get("after") == message_id:
-                    tx.steps.put(replace(step, private={**step.private, "after": after}))
             tx.messages.delete(message_id)
 
         await self._core.store.transact(work)
@@ -70,10 +67,23 @@ class Messages:
             where["run_id"] = query.run_id
 
         def work(tx: Transaction) -> Page[Row[Message]]:
-            existing_thread(tx, thread_id)
-            return read_page(tx.messages, page_query(query, **where), "message")
+            if query.after is not None or query.before is not None:
+                # That there is no thread is said before that there is no such message in it.
+                existing_thread(tx, thread_id)
+            page = read_page(tx.messages, page_query(query, **where), "message")
+            if not page.rows:
+                existing_thread(tx, thread_id)
+            if any(self._is_stale(tx, row.object) for row in page.rows):
+                page = read_page(tx.messages, page_query(query, **where), "message")
+            return page
 
         return await self._core.store.transact(work)
+
+    def _is_stale(self, tx: Transaction, message: Message) -> bool:
+        """Whether the message was being written by a run whose time is over, and which is ended now (C-103)."""
+        if message.status != "in_progress":
+            return False
+        return active_run(tx, message.thread_id, self._core.clock.now()) is None
 
 
 def new_message(body: MessageCreate, thread_id: str, now: int) -> Message:

@@ -5,13 +5,10 @@ from typing import Any
 
 from supercompat.errors import RequestError
 from supercompat.services.assistants import SAMPLING
-from supercompat.storage_adapters.protocol import PageQuery, Row, Transaction
+from supercompat.storage_adapters.protocol import Row
 from supercompat.wire.ids import new_id
 from supercompat.wire.objects import Assistant, Message, Run
 from supercompat.wire.requests import RunCreate, ThreadRunCreate
-
-#: Messages read at once while a user message is looked for.
-PAGE = 100
 
 #: Copied from the assistant unless the request says otherwise; null in a request means "as the assistant".
 INHERITED = ("model", "tools", "response_format", "reasoning_effort")
@@ -66,22 +63,18 @@ def joined_instructions(assistant: Assistant, body: RunCreate | ThreadRunCreate)
     return "\n".join(parts) if parts else instructions
 
 
-def check_thread(tx: Transaction, run: Run, added: Sequence[Message]) -> None:
+def check_thread(run: Run, added: Sequence[Message], *, has_user_message: bool) -> None:
     """There is something to answer: instructions or a user message (C-073).
+
+    Args:
+        added: messages that the run brings with it.
+        has_user_message: whether the thread has one without them.
 
     Raises:
         RequestError: neither (E31).
     """
-    if run.instructions or any(message.role == "user" for message in added):
+    if run.instructions or has_user_message or any(message.role == "user" for message in added):
         return
-    query = PageQuery({"thread_id": run.thread_id}, order="asc", limit=PAGE)
-    while True:
-        page = tx.messages.page(query)
-        if any(row.object.role == "user" for row in page.rows):
-            return
-        if not page.has_more:
-            break
-        query = PageQuery(query.where, query.order, query.limit, after=page.rows[-1].object.id)
     raise RequestError(
         "Run creation requires a Thread with a user message or an assistant with instructions.",
         code="invalid_thread",

@@ -6,19 +6,25 @@ from typing import TypeAlias
 
 import anyio
 
-from supercompat.engine.closing import end_stored, expire_if_due
-from supercompat.engine.lifecycle import ACTIVE, RESTING, move, stored_usage, usage_object
-from supercompat.engine.reducer import step_ended
-from supercompat.engine.supervisor import start_cancelling
+from supercompat.engine.closing import ANSWERED, end_stored, expire_if_due, start_cancelling
+from supercompat.engine.lifecycle import ACTIVE, RESTING, ended_step, move, stored_usage
 from supercompat.errors import RequestError
 from supercompat.services.assistants import existing_assistant
-from supercompat.services.core import Core, existing_run, existing_thread, given, page_query, read_run_page
+from supercompat.services.core import (
+    Core,
+    current_run,
+    existing_thread,
+    given,
+    missing,
+    page_query,
+    read_run_page,
+)
 from supercompat.services.messages import new_message
 from supercompat.services.run_creation import check_thread, new_run
 from supercompat.services.threads import insert_thread, new_thread, shown_later
 from supercompat.storage_adapters.protocol import Page, PageQuery, Row, RunRow, Transaction
 from supercompat.wire.events import AssistantEvent
-from supercompat.wire.objects import Run, RunStep, Thread, ToolCallsDetails
+from supercompat.wire.objects import Assistant, Message, Run, RunStep, Thread, ToolCallsDetails
 from supercompat.wire.requests import (
     ListQuery,
     RunCreate,
@@ -44,12 +50,14 @@ class Runs:
         messages = [new_message(message, thread_id, now) for message in body.additional_messages or ()]
 
         def work(tx: Transaction) -> RunRow:
-            existing_thread(tx, thread_id, lock=True)
-            row = self._new_row(tx, thread_id, body)
-            check_thread(tx, row.object, messages)
-            self._insert(tx, row)
-            if messages:
-                tx.messages.insert(*(Row(message) for message in messages))
+            basis = tx.runs.basis(thread_id, body.assistant_id)
+            if basis is None:
+                raise missing("thread", thread_id)
+            if basis.assistant is None:
+                raise missing("assistant", body.assistant_id)
+            row = self._new_row(basis.assistant, thread_id, body)
+            check_thread(row.object, messages, has_user_message=basis.has_user_message)
+            self._insert(tx, row, messages)
             return row
 
         row = await self._core.store.transact(work)
@@ -60,10 +68,10 @@ class Runs:
         thread, messages = new_thread(body.thread, self._core.now())
 
         def work(tx: Transaction) -> RunRow:
-            row = self._new_row(tx, thread.id, body)
-            insert_thread(tx, thread, messages)
-            check_thread(tx, row.object, messages)
-            self._insert(tx, row)
+            row = self._new_row(existing_assistant(tx, body.assistant_id), thread.id, body)
+            check_thread(row.object, messages, has_user_message=False)
+            insert_thread(tx, thread)
+            self._insert(tx, row, messages)
             return row
 
         row = await self._core.store.transact(work)
@@ -75,15 +83,19 @@ class Runs:
         Args:
             wait: seconds to wait, at most, for a status at which the SDK's poll helpers stop.
         """
-        feed = self._core.supervisor.feed(run_id)
-        if wait and feed is not None:
+
+        async def read() -> Run:
+            return await self._core.store.transact(
+                lambda tx: current_run(tx, thread_id, run_id, now=self._core.clock.now()).object
+            )
+
+        if wait:
+            supervisor = self._core.supervisor
             with anyio.move_on_after(min(wait, LONGEST_WAIT)):
-                await feed.ended()
-
-        def work(tx: Transaction) -> Run:
-            return expire_if_due(tx, existing_run(tx, thread_id, run_id), self._core.clock.now()).object
-
-        return await self._core.store.transact(work)
+                if feed := supervisor.feed(run_id):
+                    await feed.ended()
+                return await supervisor.watch.until(run_id, read, is_resting)
+        return await read()
 
     async def list(self, thread_id: str, query: ListQuery) -> Page[RunRow]:
         def work(tx: Transaction) -> Page[RunRow]:
@@ -98,7 +110,7 @@ class Runs:
         """Replace the metadata, once the run has ended (C-085)."""
 
         def work(tx: Transaction) -> Run:
-            row = expire_if_due(tx, existing_run(tx, thread_id, run_id, lock=True), self._core.clock.now())
+            row = current_run(tx, thread_id, run_id, now=self._core.clock.now(), lock=True)
             if row.object.status in ACTIVE:
                 raise RequestError(f"Cannot update run with status '{row.object.status}'.")
             row = replace(row, object=row.object.changed(**given(body)))
@@ -113,7 +125,7 @@ class Runs:
 
         def work(tx: Transaction) -> RunRow:
             now = self._core.clock.now()
-            row = expire_if_due(tx, existing_run(tx, thread_id, run_id, lock=True), now)
+            row = current_run(tx, thread_id, run_id, now=now, lock=True)
             if row.object.status == "requires_action":
                 return end_stored(tx, row, "cancelled", now=int(now)) or row
             cancelling = start_cancelling(tx, run_id)
@@ -137,11 +149,12 @@ class Runs:
         """Answer all pending calls, and start the next pass (C-093 to C-101)."""
 
         def work(tx: Transaction) -> tuple[RunRow, RunStep]:
-            row = expire_if_due(tx, existing_run(tx, thread_id, run_id, lock=True), self._core.clock.now())
+            row = current_run(tx, thread_id, run_id, now=self._core.clock.now(), lock=True)
             check_outputs(row.object, body)
-            step = _answer(tx, row.object, body, self._core.now())
+            step, newest = _answer(tx, row.object, body, self._core.now())
+            queued = move(row.object, "queued", required_action=None)
+            row = replace(row, object=queued, private={**row.private, ANSWERED: newest})
             row = self._core.supervisor.adopt(row)
-            row = replace(row, object=move(row.object, "queued", required_action=None))
             tx.runs.put(row, expected=("requires_action",))
             return row, step
 
@@ -153,8 +166,9 @@ class Runs:
         feed = self._core.supervisor.launch(row, opening)
         return feed.subscribe() if body.stream else row.object
 
-    def _new_row(self, tx: Transaction, thread_id: str, body: RunCreate | ThreadRunCreate) -> RunRow:
-        assistant = existing_assistant(tx, body.assistant_id)
+    def _new_row(
+        self, assistant: Row[Assistant], thread_id: str, body: RunCreate | ThreadRunCreate
+    ) -> RunRow:
         now = self._core.now()
         run, private = new_run(
             assistant, thread_id, body, now=now, expires_at=now + self._core.options.run_expires_after
@@ -163,13 +177,14 @@ class Runs:
         self._core.check_model(run.model)
         return self._core.supervisor.owned(run, private)
 
-    def _insert(self, tx: Transaction, row: RunRow) -> None:
+    def _insert(self, tx: Transaction, row: RunRow, messages: Sequence[Message]) -> None:
         """Store the run, unless its thread has an active one (C-117, C-119)."""
-        winner = tx.runs.insert(row)
+        added = [Row(message) for message in messages]
+        winner = tx.runs.insert(row, added)
         if winner is not None:
             winner = expire_if_due(tx, winner, self._core.clock.now())
             if winner.object.status not in ACTIVE:
-                winner = tx.runs.insert(row)
+                winner = tx.runs.insert(row, added)
         if winner is not None:
             run = winner.object
             raise RequestError(f"Thread {run.thread_id} already has an active run {run.id}.")
@@ -205,8 +220,12 @@ def check_outputs(run: Run, body: SubmitToolOutputs) -> None:
         raise RequestError(f"Expected tool outputs for call_ids {expected}, got {got}")
 
 
-def _answer(tx: Transaction, run: Run, body: SubmitToolOutputs, now: int) -> RunStep:
-    """Complete the step that waits, with the outputs as they were given."""
+def _answer(tx: Transaction, run: Run, body: SubmitToolOutputs, now: int) -> tuple[RunStep, str]:
+    """Complete the step that waits, with the outputs as they were given.
+
+    Returns:
+        The step, and the id of the run's newest one.
+    """
     outputs = {output.tool_call_id: output.output or "" for output in body.tool_outputs}
     # The newest, or the one before it, if the model said something behind its calls.
     newest: Sequence[Row[RunStep]] = tx.steps.page(PageQuery({"run_id": run.id}, limit=2)).rows
@@ -216,10 +235,7 @@ def _answer(tx: Transaction, run: Run, body: SubmitToolOutputs, now: int) -> Run
         call.changed(function=call.function.changed(output=outputs[call.id]))
         for call in row.object.step_details.tool_calls
     ]
-    step = row.object.changed(
-        **step_ended("completed", now),
-        step_details=ToolCallsDetails(tool_calls=calls),
-        usage=usage_object(stored_usage(row.private)),
-    )
+    answered = row.object.changed(step_details=ToolCallsDetails(tool_calls=calls))
+    step = ended_step(answered, "completed", now, stored_usage(row.private))
     tx.steps.put(replace(row, object=step))
-    return step
+    return step, newest[0].object.id

@@ -2,8 +2,7 @@
 
 from dataclasses import replace
 
-from supercompat.engine.closing import expire_if_due
-from supercompat.services.core import Core, existing_run, missing, page_query, read_page
+from supercompat.services.core import Core, current_run, missing, page_query, read_page
 from supercompat.storage_adapters.protocol import Page, Row, Transaction
 from supercompat.wire.objects import RunStep
 from supercompat.wire.requests import ListQuery
@@ -15,7 +14,7 @@ class Steps:
 
     async def retrieve(self, thread_id: str, run_id: str, step_id: str) -> RunStep:
         def work(tx: Transaction) -> RunStep:
-            expire_if_due(tx, existing_run(tx, thread_id, run_id), self._core.clock.now())
+            current_run(tx, thread_id, run_id, now=self._core.clock.now())
             row = tx.steps.get(step_id)
             if row is None or row.object.run_id != run_id:
                 raise missing("run step", step_id)
@@ -27,7 +26,7 @@ class Steps:
         """The run's steps, the newest first unless asked otherwise (C-124, C-131)."""
 
         def work(tx: Transaction) -> Page[Row[RunStep]]:
-            expire_if_due(tx, existing_run(tx, thread_id, run_id), self._core.clock.now())
+            current_run(tx, thread_id, run_id, now=self._core.clock.now())
             page = read_page(tx.steps, page_query(query, run_id=run_id), "run step")
             return replace(page, rows=[replace(row, object=shown(row.object)) for row in page.rows])
 

@@ -55,7 +55,7 @@ def shown_later(thread: Thread) -> Thread:
     return thread.changed(tool_resources=thread.tool_resources or {"code_interpreter": {"file_ids": []}})
 
 
-def insert_thread(tx: Transaction, thread: Thread, messages: Sequence[Message]) -> None:
+def insert_thread(tx: Transaction, thread: Thread, messages: Sequence[Message] = ()) -> None:
     tx.threads.insert(Row(thread))
     if messages:
         tx.messages.insert(*(Row(message) for message in messages))

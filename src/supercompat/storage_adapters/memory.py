@@ -9,6 +9,6 @@ class MemoryStorageAdapter:
     def __init__(self) -> None:
         self._database = Database(None)
 
-    def open(self, *, project: str = "default") -> SQLiteStore:
+    def open(self, *, project: str = "default", own_pool: bool = False) -> SQLiteStore:
         """Open for use; the first transaction does the work."""
         return self._database.open(project)

@@ -4,12 +4,21 @@ A storage adapter keeps rows. It knows neither the API's rules nor the providers
 a `Store` runs functions as transactions, a `Transaction` offers one `Collection` for each resource.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from collections.abc import Collection as Some
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
-from supercompat.wire.objects import Assistant, Message, Resource, Run, RunStatus, RunStep, Thread
+from supercompat.wire.objects import (
+    Assistant,
+    Message,
+    Resource,
+    Run,
+    RunStatus,
+    RunStep,
+    Thread,
+)
 
 R = TypeVar("R", bound=Resource)
 T = TypeVar("T")
@@ -71,6 +80,70 @@ class Page(Generic[T]):
     has_more: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Messages and steps of a run, to be stored together with it or not at all.
+
+    Args:
+        new_messages, new_steps: in the order in which they are to be listed. A tool step names in its private
+            `after` the message that it follows in the conversation, if there is one.
+        messages, steps: new states of stored ones; what is not there any more stays away. A message's metadata
+            stays as it is stored (C-120).
+    """
+
+    new_messages: Sequence[Row[Message]] = ()
+    new_steps: Sequence[Row[RunStep]] = ()
+    messages: Sequence[Row[Message]] = ()
+    steps: Sequence[Row[RunStep]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunBasis:
+    """What a new run stands on.
+
+    Args:
+        assistant: None if there is none of that id.
+        has_user_message: whether any message of the thread is a user's.
+    """
+
+    assistant: Row[Assistant] | None
+    has_user_message: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryQuery:
+    """The newest part of a thread, as one of its runs needs it.
+
+    Args:
+        run_id: the run. Its own messages don't count as `last_messages`, and its own steps are never left out
+            because of that number.
+        last_messages: at most so many; None for all. A tool step comes with the message that it follows.
+        size: how much to read, newest first: rows until their sizes, as `sizes.size_of` gives them, have this sum.
+    """
+
+    thread_id: str
+    run_id: str
+    last_messages: int | None
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A part of a thread.
+
+    Args:
+        rows: in the order of the conversation: messages, and each answered step that called tools behind the message
+            that it followed (C-133). A storage may give more than was asked for, not less; there may be a gap behind
+            the first row, if that is the newest user message.
+        last_message: id of the thread's newest message, whether it is among the rows or not.
+        is_cut: whether older messages were left out.
+    """
+
+    rows: Sequence[Row[Message] | Row[RunStep]]
+    last_message: str | None = None
+    is_cut: bool = False
+
+
 class CursorError(LookupError):
     """`after` or `before` names nothing in the list. `args[0]` is which of the two, `args[1]` the id."""
 
@@ -103,6 +176,19 @@ class Collection(Protocol[R]):
         ...
 
 
+class Messages(Collection[Message], Protocol):
+    """The messages of one project. `put` leaves their metadata as it is stored."""
+
+    def put_metadata(self, id: str, metadata: Mapping[str, str]) -> bool:
+        """Replace the metadata, which may be done while somebody else writes the message (C-120). False if it is
+        not there."""
+        ...
+
+    def history(self, query: HistoryQuery) -> History:
+        """The newest part of a thread, with its tool steps. What it reads does not grow with the thread."""
+        ...
+
+
 class Runs(Protocol):
     """The runs: a collection that also keeps the thread lock, the leases and the fence."""
 
@@ -114,25 +200,68 @@ class Runs(Protocol):
         """The thread's run that is queued, in_progress, requires_action or cancelling; there is at most one."""
         ...
 
-    def insert(self, row: RunRow) -> RunRow | None:
-        """Store a new run, unless its thread has an active one: then nothing is written and that one is returned."""
+    def basis(self, thread_id: str, assistant_id: str) -> RunBasis | None:
+        """What a new run of this thread stands on. Takes the thread's lock; None if there is no such thread."""
         ...
 
-    def put(self, row: RunRow, *, expected: Some[RunStatus] | None = None) -> bool:
-        """Store a new state of a run, ownership included.
+    def insert(self, row: RunRow, messages: Sequence[Row[Message]] = ()) -> RunRow | None:
+        """Store a new run, and new messages of its thread, unless the thread has an active run: then nothing is
+        written and that one is returned."""
+        ...
+
+    def put(
+        self, row: RunRow, *, expected: Some[RunStatus] | None = None, parts: Parts | None = None
+    ) -> bool:
+        """Store a new state of a run, ownership included, and parts of it.
 
         False, and nothing is written, if the run is not there, if its stored status is none of `expected`, or if
         its stored fence is higher than `row.fence`.
         """
         ...
 
-    def claim(self, owner: str, until: float, *, now: float, orphans_of: Some[str] = ()) -> Sequence[RunRow]:
-        """Take over every queued, in_progress or cancelling run that has no owner, whose lease ended before `now`,
-        or whose owner is one of `orphans_of`: set `owner` and `until`, raise the fence. Returned as stored now."""
+    def put_parts(self, row: RunRow, parts: Parts) -> bool:
+        """Store parts of a run, whose own state stays. May be done again where nobody knows whether it was done.
+
+        False, and nothing is written, if the run is not there, or if its stored owner or fence is not `row`'s.
+        """
         ...
 
-    def renew(self, owner: str, until: float) -> None:
-        """Prolong every lease of `owner`."""
+    def claim(
+        self,
+        owner: str,
+        until: float,
+        *,
+        now: float,
+        limit: int,
+        but: Some[str] = (),
+        orphans_of: Some[str] = (),
+    ) -> Mapping[str, int]:
+        """Take over runs that nobody carries out: set `owner` and `until`, raise the fence.
+
+        These are the queued, in_progress and cancelling ones whose lease ended before `now` (one without an owner has
+        none), or whose owner is one of `orphans_of`; and those that wait for tool outputs past their `expires_at`.
+        Runs that another transaction has locked are passed over.
+
+        Args:
+            limit: at most so many.
+            but: ids of runs that are left alone.
+
+        Returns:
+            The new fence of each, by id, the oldest first. The runs are not read, so that one that is broken keeps no
+            other from being taken over.
+        """
+        ...
+
+    def renew(self, owner: str, until: float, held: Some[str]) -> Mapping[str, tuple[RunStatus, int]]:
+        """Prolong the leases of those of the runs `held` that are active and belong to `owner`.
+
+        Returns:
+            Their stored status and fence, by id. A run that is missing rests, or is gone or somebody else's.
+        """
+        ...
+
+    def release(self, owner: str) -> None:
+        """End every lease of `owner`, so that somebody else takes over."""
         ...
 
 
@@ -146,7 +275,7 @@ class Transaction(Protocol):
     def threads(self) -> Collection[Thread]: ...
 
     @property
-    def messages(self) -> Collection[Message]: ...
+    def messages(self) -> Messages: ...
 
     @property
     def steps(self) -> Collection[RunStep]: ...
@@ -156,7 +285,8 @@ class Transaction(Protocol):
 
 
 class Store(Protocol):
-    """An open storage, for one project. Usable from any event loop and thread."""
+    """An open storage, for one project. It belongs to the event loop of its first transaction, unless its storage
+    says otherwise."""
 
     @property
     def durable(self) -> bool:
@@ -166,16 +296,32 @@ class Store(Protocol):
     async def transact(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` as one transaction, alone where the storage has one writer. An exception rolls back.
 
-        `work` must not block on anything else. It runs in another thread; it runs once.
+        `work` must not block on anything else, and must have no effect but on the transaction: it may run in another
+        thread, and it runs again after a deadlock, a failure to serialize, or a connection that was lost before the
+        commit. The transaction goes on when its caller is cancelled.
 
         Raises:
-            StorageError: the database can't be used.
+            StorageError: the database can't be used. If the connection was lost during the commit, nobody knows
+                whether the transaction was kept.
             Whatever `work` raises.
         """
         ...
 
-    def close(self) -> None:
-        """Let go of connections and threads. Waits for the transaction that is under way. Idempotent."""
+    def news(self) -> AbstractAsyncContextManager[AsyncIterator[str | None]]:
+        """Learn of runs whose stored state was changed by a transaction, of any process.
+
+        Yields, without end, the ids of such runs of this project, as soon as the change is committed; None means
+        that anything may have changed, as after a connection was lost and made again. What was committed before the
+        context was entered is not told. A storage that can't tell never yields: whoever must know polls as well.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of connections and threads. Waits for the transactions that are under way. Idempotent."""
+        ...
+
+    def abandon(self) -> None:
+        """Let go of connections and threads where the event loop is gone. Idempotent."""
         ...
 
 
@@ -183,11 +329,15 @@ class Store(Protocol):
 class StorageAdapter(Protocol):
     """What the user chooses as `storage=`."""
 
-    def open(self, *, project: str = "default") -> Store:
+    def open(self, *, project: str = "default", own_pool: bool = False) -> Store:
         """Open for use; cheap, the first transaction does the work. Every `Store` is closed by who opened it;
         the same adapter may be open several times, and shows the same rows.
 
+        Args:
+            own_pool: the loop is not the one that connections of the user's own belong to.
+
         Raises:
+            ConfigurationError: the storage only has such connections.
             StorageError, SchemaError: from the first transaction on.
         """
         ...

@@ -10,6 +10,7 @@ from supercompat.client_adapters.base import ChatAnswer
 from supercompat.errors import ProviderError, RunErrorCode
 from supercompat.model import events
 from supercompat.model.events import ModelEvent
+from supercompat.model.families import context_window
 from supercompat.model.ids import new_call_id
 from supercompat.model.request import ModelRequest, TextPart, UserTurn
 from supercompat.testing.openai_server.bodies import completion_body, stream
@@ -62,6 +63,9 @@ class ScriptedConnection:
 
     def __init__(self, model: ScriptedModel) -> None:
         self._model = model
+
+    def context_window(self, model: str) -> int:
+        return context_window(model)
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[ModelEvent]]:

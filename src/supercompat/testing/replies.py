@@ -133,6 +133,7 @@ class Reply:
     first: float = 0.0
     interval: float = 0.0
     gate: Gate | None = None
+    sizes: tuple[int, ...] = ()
 
     def __add__(self, other: "Reply") -> "Reply":
         return replace(other, steps=self.steps + other.steps, gate=self.gate or other.gate)
@@ -150,6 +151,10 @@ class Reply:
         would. A gate does not move the schedule.
         """
         return replace(self, first=first, interval=interval)
+
+    def cut(self, *sizes: int) -> "Reply":
+        """The same, its stream written in pieces of so many bytes, in turn and over again, whatever they cut."""
+        return replace(self, sizes=sizes)
 
     def after(self, gate: Gate) -> "Reply":
         """The same, but nothing is sent, not even the headers, until the gate is open."""

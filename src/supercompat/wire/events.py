@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from supercompat.wire.objects import JsonObject, WireObject
 
@@ -37,11 +37,54 @@ DONE = b"event: done\ndata: [DONE]\n\n"
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """The text of a delta: it continues one part, and so may be sent together with what follows it there.
+
+    Args:
+        kind: of what the text is: a content part of a message, or a call's arguments in a step.
+        of: id of the message or the step.
+        index: of the content part, or of the call.
+        first: whether the part begins here. Only that delta of a text carries the empty list of annotations (C-139).
+    """
+
+    kind: Literal["text", "refusal", "arguments"]
+    of: str
+    index: int
+    text: str
+    first: bool = False
+
+    @property
+    def part(self) -> tuple[str, int]:
+        """What it continues."""
+        return self.of, self.index
+
+    def event(self) -> "AssistantEvent":
+        content: JsonObject
+        match self.kind:
+            case "text":
+                opening: JsonObject = {"annotations": []} if self.first else {}
+                content = {"index": self.index, "type": "text", "text": {"value": self.text, **opening}}
+            case "refusal":
+                content = {"index": self.index, "type": "refusal", "refusal": self.text}
+            case "arguments":
+                call = {"index": self.index, "type": "function", "function": {"arguments": self.text}}
+                return _step_delta(self.of, call, self)
+        data = {"id": self.of, "object": "thread.message.delta", "delta": {"content": [content]}}
+        return AssistantEvent("thread.message.delta", data, self)
+
+
+@dataclass(frozen=True, slots=True)
 class AssistantEvent:
-    """One event of a run's stream: `data` is the object as of that instant, or a delta."""
+    """One event of a run's stream.
+
+    Args:
+        data: the object as of that instant, or a delta.
+        piece: what a delta adds, if that is text and nothing else.
+    """
 
     name: EventName
     data: WireObject | JsonObject
+    piece: Piece | None = None
 
     def encode(self) -> bytes:
         """The event as one server-sent event, its JSON on one line."""
@@ -52,36 +95,13 @@ class AssistantEvent:
         return f"event: {self.name}\ndata: {body}\n\n".encode()
 
 
-def message_delta(message_id: str, part: JsonObject) -> AssistantEvent:
-    """A piece of a message; `part` has the index of the content part that it continues."""
-    data = {"id": message_id, "object": "thread.message.delta", "delta": {"content": [part]}}
-    return AssistantEvent("thread.message.delta", data)
-
-
-def text_part(index: int, value: str, *, first: bool) -> JsonObject:
-    """A text delta. Only the first of a part carries the empty list of annotations (C-139)."""
-    text: dict[str, Any] = {"value": value}
-    if first:
-        text["annotations"] = []
-    return {"index": index, "type": "text", "text": text}
-
-
-def refusal_part(index: int, refusal: str) -> JsonObject:
-    return {"index": index, "type": "refusal", "refusal": refusal}
-
-
-def step_delta(step_id: str, call: JsonObject) -> AssistantEvent:
-    """A piece of a tool call; `call` has the index of the call in the step."""
-    details = {"type": "tool_calls", "tool_calls": [call]}
-    data = {"id": step_id, "object": "thread.run.step.delta", "delta": {"step_details": details}}
-    return AssistantEvent("thread.run.step.delta", data)
-
-
-def call_header(index: int, call_id: str, name: str) -> JsonObject:
+def call_opened(step_id: str, index: int, call_id: str, name: str) -> AssistantEvent:
     """The delta that begins a function call. Id and name come here and nowhere else (C-143)."""
     function = {"name": name, "arguments": "", "output": None}
-    return {"index": index, "id": call_id, "type": "function", "function": function}
+    return _step_delta(step_id, {"index": index, "id": call_id, "type": "function", "function": function})
 
 
-def call_arguments(index: int, arguments: str) -> JsonObject:
-    return {"index": index, "type": "function", "function": {"arguments": arguments}}
+def _step_delta(step_id: str, call: JsonObject, piece: Piece | None = None) -> AssistantEvent:
+    details = {"type": "tool_calls", "tool_calls": [call]}
+    data = {"id": step_id, "object": "thread.run.step.delta", "delta": {"step_details": details}}
+    return AssistantEvent("thread.run.step.delta", data, piece)

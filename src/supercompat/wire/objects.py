@@ -22,6 +22,9 @@ RunStatus: TypeAlias = Literal[
     "incomplete",
     "expired",
 ]
+#: A thread has at most one run with one of these.
+ACTIVE_STATUSES: tuple[RunStatus, ...] = ("queued", "in_progress", "requires_action", "cancelling")
+
 StepStatus: TypeAlias = Literal["in_progress", "completed", "failed", "cancelled", "expired"]
 MessageStatus: TypeAlias = Literal["in_progress", "completed", "incomplete"]
 

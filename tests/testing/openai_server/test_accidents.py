@@ -25,6 +25,7 @@ from tests.testing.openai_server.asking import (
     HELLO,
     RawStream,
     ask,
+    chunks,
     events,
     question,
     stream,
@@ -54,6 +55,21 @@ def test_a_gate_before_the_first_piece_lets_only_the_headers_go(server: Scripted
         assert raw.nothing_more_came()
         gate.open()
         assert b'"one"' in raw.read_all()
+
+
+@pytest.mark.parametrize("sizes", [(1,), (7, 300), (100_000,)], ids=str)
+def test_a_stream_is_cut_into_pieces(server: ScriptedServer, sizes: tuple[int, ...]) -> None:
+    gate = Gate()
+    server.reply(text("one", gate, "two").cut(*sizes), text("one", "two"))
+
+    with RawStream(server) as raw, RawStream(server) as whole:
+        raw.read_until(b'"one"' if sizes == (100_000,) else b"\r\n\r\n")
+        assert gate.reached.wait(10)
+        gate.open()
+        pieces = chunks(raw.read_all())
+        assert len(b"".join(pieces)) == len(b"".join(chunks(whole.read_all())))
+    assert all(len(piece) <= max(sizes) for piece in pieces)
+    assert b"".join(pieces).endswith(b"data: [DONE]\n\n")
 
 
 @pytest.mark.parametrize("answer", [text("one"), error(503)], ids=["reply", "error"])

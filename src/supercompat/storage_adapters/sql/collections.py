@@ -4,31 +4,52 @@ Statements are built once and carry names for their values. SQLAlchemy takes a v
 be written, so the names in conditions are others.
 """
 
+import json
 from collections.abc import Collection as Some
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final, Generic, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from supercompat.errors import StorageError
-from supercompat.storage_adapters.protocol import Page, PageQuery, Row, RunRow
+from supercompat.storage_adapters.protocol import (
+    History,
+    HistoryQuery,
+    Page,
+    PageQuery,
+    Parts,
+    Row,
+    RunBasis,
+    RunRow,
+)
+from supercompat.storage_adapters.sql.history import (
+    has_user_message,
+    place_of,
+    place_of_new,
+    read_history,
+)
 from supercompat.storage_adapters.sql.pages import read_page
 from supercompat.storage_adapters.sql.rows import (
     ASSISTANTS,
-    COLUMNS,
     MESSAGES,
     RUN_COLUMNS,
     RUNS,
     STEPS,
     THREADS,
     Kind,
-    content,
     read_run,
     run_content,
 )
-from supercompat.storage_adapters.sql.tables import ACTIVE_RUN, CLAIMABLE_RUN, runs
+from supercompat.storage_adapters.sql.tables import (
+    ACTIVE_RUN,
+    CLAIMABLE_RUN,
+    assistants,
+    messages,
+    runs,
+    steps,
+    threads,
+)
 from supercompat.wire.objects import Assistant, Message, Resource, RunStatus, RunStep, Thread
 
 R = TypeVar("R", bound=Resource)
@@ -44,16 +65,15 @@ class TableCollection(Generic[R]):
 
     def get(self, id: str, *, lock: bool = False) -> Row[R] | None:
         named = {"in_project": self._project, "named": id}
-        found = self._connection.execute(_get(self._kind.table, COLUMNS, lock=lock), named).first()
+        found = self._connection.execute(_get(self._kind.table, self._kind.columns, lock=lock), named).first()
         return None if found is None else self._kind.read(found)
 
     def insert(self, *rows: Row[R]) -> None:
         if rows:
-            new = [self._kind.new(self._project, row) for row in rows]
-            self._connection.execute(_insert(self._kind.table), new)
+            self._connection.execute(_insert(self._kind.table), [self._new(row) for row in rows])
 
     def put(self, row: Row[R]) -> bool:
-        values = {"in_project": self._project, "named": row.object.id, **content(row)}
+        values = {"in_project": self._project, "named": row.object.id, **self._kind.content(row)}
         return self._connection.execute(_put(self._kind.table), values).rowcount > 0
 
     def delete(self, id: str) -> bool:
@@ -61,8 +81,43 @@ class TableCollection(Generic[R]):
         return self._connection.execute(_delete(self._kind.table), named).rowcount > 0
 
     def page(self, query: PageQuery) -> Page[Row[R]]:
-        found, more = read_page(self._connection, self._kind.table, COLUMNS, self._project, query)
+        found, more = read_page(self._connection, self._kind.table, self._kind.columns, self._project, query)
         return Page([self._kind.read(columns) for columns in found], more)
+
+    def _new(self, row: Row[R]) -> dict[str, Any]:
+        return self._kind.new(self._project, row)
+
+
+class TableThreads(TableCollection[Thread]):
+    """The threads of one project."""
+
+    def delete(self, id: str) -> bool:
+        if self._connection.dialect.name == "postgresql":
+            # Who writes a run's messages holds the run, then takes what these refer to. Deleting goes the same way.
+            self.get(id, lock=True)
+            self._connection.execute(
+                _ACTIVE.with_for_update(), {"in_project": self._project, "of_thread": id}
+            )
+        return super().delete(id)
+
+
+class TableMessages(TableCollection[Message]):
+    """The messages of one project."""
+
+    def put_metadata(self, id: str, metadata: Mapping[str, str]) -> bool:
+        values = {"in_project": self._project, "named": id, "metadata": json.dumps(dict(metadata))}
+        return self._connection.execute(_put(messages), values).rowcount > 0
+
+    def history(self, query: HistoryQuery) -> History:
+        return read_history(self._connection, self._project, query)
+
+
+class TableSteps(TableCollection[RunStep]):
+    """The steps of one project."""
+
+    def _new(self, row: Row[RunStep]) -> dict[str, Any]:
+        scope = {"in_project": self._project, "of_thread": row.object.thread_id}
+        return {**super()._new(row), **scope}
 
 
 class TableRuns:
@@ -82,38 +137,88 @@ class TableRuns:
     def active(self, thread_id: str) -> RunRow | None:
         return self._one(_ACTIVE, {"of_thread": thread_id})
 
-    def insert(self, row: RunRow) -> RunRow | None:
-        values = {**RUNS.new(self._project, row), **run_content(row)}
-        if self._connection.execute(_INSERT_RUN, values).first() is not None:
+    def basis(self, thread_id: str, assistant_id: str) -> RunBasis | None:
+        values = {"in_project": self._project, "of_thread": thread_id, "assistant": assistant_id}
+        found = self._connection.execute(_BASIS, values).first()
+        if found is None:
             return None
-        winner = self.active(row.object.thread_id)
-        if winner is None:
-            raise StorageError(f"The active run of {row.object.thread_id} ended while another was stored.")
-        return winner
+        *assistant, has_user_message = found
+        return RunBasis(ASSISTANTS.read(assistant) if assistant[0] else None, has_user_message)
 
-    def put(self, row: RunRow, *, expected: Some[RunStatus] | None = None) -> bool:
-        statement = _put_run(None if expected is None else tuple(sorted(expected)))
-        values = {
-            "in_project": self._project,
-            "named": row.object.id,
-            "own_fence": row.fence,
-            **run_content(row),
-        }
-        return self._connection.execute(statement, values).rowcount > 0
+    def insert(self, row: RunRow, messages: Sequence[Row[Message]] = ()) -> RunRow | None:
+        while not self._insert(row, messages):
+            winner = self.active(row.object.thread_id)
+            if winner is not None:
+                return winner
+            # It has ended in between.
+        return None
 
-    def claim(self, owner: str, until: float, *, now: float, orphans_of: Some[str] = ()) -> Sequence[RunRow]:
+    def put(
+        self, row: RunRow, *, expected: Some[RunStatus] | None = None, parts: Parts | None = None
+    ) -> bool:
+        statement = put_run(None if expected is None else tuple(sorted(expected)))
+        values = {**self._named(row), **run_content(row)}
+        if not self._connection.execute(statement, values).rowcount:
+            return False
+        self._write(parts or Parts())
+        return True
+
+    def put_parts(self, row: RunRow, parts: Parts) -> bool:
+        stored = self.get(row.object.id, lock=True)
+        if stored is None or (stored.owner, stored.fence) != (row.owner, row.fence):
+            return False
+        self._write(parts)
+        return True
+
+    def claim(
+        self,
+        owner: str,
+        until: float,
+        *,
+        now: float,
+        limit: int,
+        but: Some[str] = (),
+        orphans_of: Some[str] = (),
+    ) -> Mapping[str, int]:
         values = {
             "in_project": self._project,
             "new_owner": owner,
             "until": until,
             "now": now,
+            "most": limit,
+            "but": list(but),
             "orphans_of": list(orphans_of),
         }
         found = self._connection.execute(_CLAIM, values).all()
-        return [read_run(columns) for _, *columns in sorted(found, key=lambda columns: columns[0])]
+        return {id: fence for _, id, fence in sorted(tuple(columns) for columns in found)}
 
-    def renew(self, owner: str, until: float) -> None:
-        self._connection.execute(_RENEW, {"in_project": self._project, "of_owner": owner, "until": until})
+    def renew(self, owner: str, until: float, held: Some[str]) -> Mapping[str, tuple[RunStatus, int]]:
+        values = {"in_project": self._project, "of_owner": owner, "until": until, "held": list(held)}
+        found = self._connection.execute(_RENEW, values)
+        return {id: (status, fence) for id, status, fence in found}
+
+    def release(self, owner: str) -> None:
+        self._connection.execute(_RELEASE, {"in_project": self._project, "of_owner": owner})
+
+    def _insert(self, row: RunRow, messages: Sequence[Row[Message]]) -> bool:
+        values = {**RUNS.new(self._project, row), **run_content(row)}
+        if self._connection.execute(_INSERT_RUN, values).first() is None:
+            return False
+        self._write(Parts(new_messages=messages))
+        return True
+
+    def _write(self, parts: Parts) -> None:
+        messages = TableMessages(self._connection, self._project, MESSAGES)
+        steps = TableSteps(self._connection, self._project, STEPS)
+        messages.insert(*parts.new_messages)
+        steps.insert(*parts.new_steps)
+        for message in parts.messages:
+            messages.put(message)
+        for step in parts.steps:
+            steps.put(step)
+
+    def _named(self, row: RunRow) -> dict[str, Any]:
+        return {"in_project": self._project, "named": row.object.id, "own_fence": row.fence}
 
     def _one(self, statement: sa.Select[Any], values: dict[str, Any]) -> RunRow | None:
         found = self._connection.execute(statement, {"in_project": self._project, **values}).first()
@@ -121,31 +226,48 @@ class TableRuns:
 
 
 class TableTransaction:
-    """One unit of work on one connection, for one project. The connection's transaction is its caller's."""
+    """One unit of work on one connection, for one project. The connection's transaction is its caller's.
 
-    def __init__(self, connection: sa.Connection, project: str) -> None:
+    Args:
+        channel: where PostgreSQL notifies of each run that changes, as `<project>:<run id>`; None for no notice.
+    """
+
+    def __init__(self, connection: sa.Connection, project: str, channel: str | None = None) -> None:
         self._connection = connection
         self._project = project
+        self._channel = channel
 
     @property
     def assistants(self) -> TableCollection[Assistant]:
         return TableCollection(self._connection, self._project, ASSISTANTS)
 
     @property
-    def threads(self) -> TableCollection[Thread]:
-        return TableCollection(self._connection, self._project, THREADS)
+    def threads(self) -> TableThreads:
+        return TableThreads(self._connection, self._project, THREADS)
 
     @property
-    def messages(self) -> TableCollection[Message]:
-        return TableCollection(self._connection, self._project, MESSAGES)
+    def messages(self) -> TableMessages:
+        return TableMessages(self._connection, self._project, MESSAGES)
 
     @property
-    def steps(self) -> TableCollection[RunStep]:
-        return TableCollection(self._connection, self._project, STEPS)
+    def steps(self) -> TableSteps:
+        return TableSteps(self._connection, self._project, STEPS)
 
     @property
     def runs(self) -> TableRuns:
+        if self._connection.dialect.name == "postgresql":
+            # Late, for its dialect costs a third of what SQLAlchemy itself does.
+            from supercompat.storage_adapters.sql.postgresql_runs import PostgreSQLRuns
+
+            return PostgreSQLRuns(self._connection, self._project, self._channel)
         return TableRuns(self._connection, self._project)
+
+
+def _named_text(name: str) -> sa.BindParameter[str]:
+    return sa.bindparam(name, type_=sa.String)
+
+
+_FOLLOWS: Final = _named_text("follows")
 
 
 def _named(table: sa.Table) -> sa.ColumnElement[bool]:
@@ -155,17 +277,25 @@ def _named(table: sa.Table) -> sa.ColumnElement[bool]:
 @cache
 def _get(table: sa.Table, columns: tuple[str, ...], *, lock: bool) -> sa.Select[Any]:
     statement = sa.select(*(table.c[name] for name in columns)).where(_named(table))
-    return statement.with_for_update() if lock else statement
+    # No stronger than a change of the row: whoever adds a row that refers to it must not wait.
+    return statement.with_for_update(key_share=True) if lock else statement
 
 
 @cache
 def _insert(table: sa.Table) -> sa.Insert:
-    return sa.insert(table)
+    # Inline, or PostgreSQL would be asked for the row's number first.
+    statement = sa.insert(table).inline()
+    if table is not steps:
+        return statement
+    return statement.values(place=place_of_new(_named_text("in_project"), _named_text("of_thread"), _FOLLOWS))
 
 
 @cache
 def _put(table: sa.Table) -> sa.Update:
-    return sa.update(table).where(_named(table))
+    statement = sa.update(table).where(_named(table))
+    if table is not steps:
+        return statement
+    return statement.values(place=place_of(_named_text("in_project"), _FOLLOWS))
 
 
 @cache
@@ -174,7 +304,7 @@ def _delete(table: sa.Table) -> sa.Delete:
 
 
 @cache
-def _put_run(expected: tuple[RunStatus, ...] | None) -> sa.Update:
+def put_run(expected: tuple[RunStatus, ...] | None) -> sa.Update:
     statement = sa.update(runs).where(_named(runs), runs.c.fence <= sa.bindparam("own_fence"))
     if expected is not None:
         statement = statement.where(sa.or_(sa.false(), *(runs.c.status == status for status in expected)))
@@ -187,29 +317,65 @@ _ACTIVE: Final = sa.select(*(runs.c[name] for name in RUN_COLUMNS)).where(
     _IN_PROJECT, runs.c.thread_id == sa.bindparam("of_thread"), ACTIVE_RUN
 )
 
+_BASIS: Final = (
+    sa.select(assistants.c.object, assistants.c.private, has_user_message())
+    .select_from(threads)
+    .join(
+        assistants,
+        sa.and_(assistants.c.project == threads.c.project, assistants.c.id == sa.bindparam("assistant")),
+        isouter=True,
+    )
+    .where(threads.c.project == sa.bindparam("in_project"), threads.c.id == sa.bindparam("of_thread"))
+    .with_for_update(key_share=True, of=threads)
+)
+
 _INSERT_RUN: Final = (
     insert(runs)
     .on_conflict_do_nothing(index_elements=["project", "thread_id"], index_where=ACTIVE_RUN)
     .returning(runs.c.seq)
 )
 
-_CLAIM: Final = (
-    sa.update(runs)
+_CLAIMABLE: Final = (
+    sa.select(runs.c.seq)
     .where(
         _IN_PROJECT,
-        CLAIMABLE_RUN,
+        # The index of active runs stands for this. Without a range in it SQLite takes one of all runs.
+        ACTIVE_RUN,
+        runs.c.thread_id > "",
         sa.or_(
-            runs.c.owner.is_(None),
-            runs.c.lease_until < sa.bindparam("now"),
-            runs.c.owner.in_(sa.bindparam("orphans_of", expanding=True)),
+            sa.and_(
+                CLAIMABLE_RUN,
+                sa.or_(
+                    runs.c.lease_until < sa.bindparam("now"),
+                    runs.c.owner.in_(sa.bindparam("orphans_of", expanding=True)),
+                ),
+            ),
+            sa.and_(
+                runs.c.status == "requires_action",
+                runs.c.lease_until < sa.bindparam("now"),
+                runs.c.expires_at <= sa.bindparam("now"),
+            ),
         ),
+        runs.c.id.not_in(sa.bindparam("but", expanding=True)),
     )
-    .values(owner=sa.bindparam("new_owner"), lease_until=sa.bindparam("until"), fence=runs.c.fence + 1)
-    .returning(runs.c.seq, *(runs.c[name] for name in RUN_COLUMNS))
+    .limit(sa.bindparam("most"))
+    .with_for_update(skip_locked=True, key_share=True)
 )
+
+_CLAIM: Final = (
+    sa.update(runs)
+    .where(runs.c.seq.in_(_CLAIMABLE))
+    .values(owner=sa.bindparam("new_owner"), lease_until=sa.bindparam("until"), fence=runs.c.fence + 1)
+    .returning(runs.c.seq, runs.c.id, runs.c.fence)
+)
+
+_OF_OWNER: Final = sa.and_(_IN_PROJECT, ACTIVE_RUN, runs.c.owner == sa.bindparam("of_owner"))
 
 _RENEW: Final = (
     sa.update(runs)
-    .where(_IN_PROJECT, runs.c.owner == sa.bindparam("of_owner"), ACTIVE_RUN)
+    .where(_OF_OWNER, runs.c.id.in_(sa.bindparam("held", expanding=True)))
     .values(lease_until=sa.bindparam("until"))
+    .returning(runs.c.id, runs.c.status, runs.c.fence)
 )
+
+_RELEASE: Final = sa.update(runs).where(_OF_OWNER).values(owner=None, lease_until=0.0)

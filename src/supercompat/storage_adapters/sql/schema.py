@@ -7,8 +7,12 @@ import sqlalchemy as sa
 from supercompat.errors import SchemaError
 from supercompat.storage_adapters.sql.tables import metadata
 
-HEAD: Final = "0001"
-"""The newest revision in `migrations/versions`. Written here so that a look at it does not import Alembic."""
+HEAD: Final = "0002"
+"""The newest revision in `migrations/versions`. Written here so that a look at it does not import Alembic. Revisions
+are numbers of four digits: as text, too, the newer one is the greater."""
+
+UPGRADE_LOCK: Final = 7_356_821_940_174_523
+"""The advisory lock that upgrades of a PostgreSQL database take: any number that nobody else takes."""
 
 VERSION_TABLE: Final = "supercompat_version"
 """Not Alembic's usual name: the database may hold an application's own tables, and its own revision."""
@@ -21,11 +25,59 @@ _version: Final = sa.Table(
 )
 
 
-def current(connection: sa.Connection) -> str | None:
-    """The revision of the database; None if it has none of our tables."""
-    if not sa.inspect(connection).has_table(VERSION_TABLE):
+def current(connection: sa.Connection, schema: str | None = None) -> str | None:
+    """The revision of the database; None if it has none of our tables.
+
+    Args:
+        schema: the one to look at, of PostgreSQL; None for the one that names without a schema mean.
+    """
+    if not sa.inspect(connection).has_table(VERSION_TABLE, schema):
         return None
-    return connection.execute(sa.select(_version.c.version_num)).scalar()
+    version = _version.to_metadata(sa.MetaData(schema=schema))
+    return connection.execute(sa.select(version.c.version_num)).scalar()
+
+
+def check(connection: sa.Connection, command: str, schema: str | None = None) -> None:
+    """Make sure that the tables are those of this release.
+
+    Args:
+        command: what makes them so.
+
+    Raises:
+        SchemaError: they are not; the message says what to do.
+    """
+    found = current(connection, schema)
+    if found is None:
+        raise SchemaError(f"The database has no tables of supercompat. To make them, run: {command}")
+    if found > HEAD:
+        raise _newer(found)
+    if found < HEAD:
+        raise SchemaError(
+            f"The tables are of revision {found}, this release of supercompat needs {HEAD}. Run: {command}"
+        )
+
+
+def upgrade_server(connection: sa.Connection, schema: str | None) -> None:
+    """Bring the tables of a PostgreSQL database to `HEAD`, within the connection's transaction.
+
+    Several may try at once: one does it, the others wait, and find it done.
+
+    Args:
+        schema: made if it is missing.
+
+    Raises:
+        SchemaError: as for `ensure`.
+    """
+    # They are for small transactions.
+    connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
+    connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(UPGRADE_LOCK)))
+    if schema is not None:
+        if not sa.inspect(connection).has_schema(schema):
+            connection.execute(sa.schema.CreateSchema(schema))
+        # Migrations name tables without a schema.
+        connection.execute(sa.select(sa.func.set_config("search_path", _quoted(connection, schema), True)))
+    ensure(connection)
 
 
 def ensure(connection: sa.Connection) -> None:
@@ -69,7 +121,15 @@ def upgrade(connection: sa.Connection) -> None:
     try:
         command.upgrade(config, "head")
     except CommandError as error:
-        raise SchemaError(
-            f"The database is of revision {current(connection)}, made by a newer release of supercompat; this one "
-            f"knows revisions up to {HEAD}. Upgrade supercompat."
-        ) from error
+        raise _newer(current(connection)) from error
+
+
+def _newer(found: str | None) -> SchemaError:
+    return SchemaError(
+        f"The database is of revision {found}, made by a newer release of supercompat; this one knows revisions up to "
+        f"{HEAD}. Upgrade supercompat."
+    )
+
+
+def _quoted(connection: sa.Connection, name: str) -> str:
+    return connection.dialect.identifier_preparer.quote_identifier(name)

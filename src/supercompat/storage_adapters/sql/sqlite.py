@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from supercompat.errors import StorageError
 from supercompat.storage_adapters.protocol import Transaction
 from supercompat.storage_adapters.sql.collections import TableTransaction
-from supercompat.storage_adapters.sql.schema import ensure
+from supercompat.storage_adapters.sql.schema import current, ensure
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ class SQLiteConnection:
             raise StorageError(f"{self._place}: the folder {path.parent} does not exist.")
         self._closing = ExitStack()
         try:
-            with self._translated():
+            with translated(self._place):
                 self._connection = self._connect(path, timeout)
         except BaseException:
             self.close()
@@ -54,7 +54,7 @@ class SQLiteConnection:
             StorageError: the database can't be used.
             Whatever `work` raises.
         """
-        with self._translated(), self._connection.begin():
+        with translated(self._place), self._connection.begin():
             return work(TableTransaction(self._connection, project))
 
     def close(self) -> None:
@@ -81,13 +81,27 @@ class SQLiteConnection:
         driver.execute("PRAGMA foreign_keys = ON")
         return connection
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except (SQLAlchemyError, sqlite3.Error) as error:
-            cause = error.orig if isinstance(error, DBAPIError) else error
-            raise StorageError(f"{self._place}: {cause}.") from error
+
+def revision(path: Path) -> str | None:
+    """The revision of a file's tables; None if it has none of ours. The file is not changed.
+
+    Raises:
+        StorageError: it can't be read.
+    """
+    with translated(f"SQLite file {path}"), ExitStack() as stack:
+        driver = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+        stack.callback(driver.close)
+        return current(stack.enter_context(_engine(driver).connect()))
+
+
+@contextmanager
+def translated(place: str) -> Iterator[None]:
+    """SQLAlchemy's errors and the driver's as ours."""
+    try:
+        yield
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        raise StorageError(f"{place}: {cause}.") from error
 
 
 def _use_wal(driver: sqlite3.Connection, timeout: float) -> None:
@@ -104,7 +118,9 @@ def _use_wal(driver: sqlite3.Connection, timeout: float) -> None:
 
 
 def _engine(driver: sqlite3.Connection) -> sa.Engine:
-    engine = sa.create_engine("sqlite://", creator=lambda: driver, poolclass=sa.StaticPool)
+    engine = sa.create_engine(
+        "sqlite://", creator=lambda: driver, poolclass=sa.StaticPool, hide_parameters=True
+    )
 
     def begin(_: sa.Connection) -> None:
         # The write lock from the start: a transaction that reads, then writes, can't be overtaken in between.

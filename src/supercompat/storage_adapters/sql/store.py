@@ -4,11 +4,12 @@ SQLAlchemy is imported by the first transaction, in that thread.
 """
 
 import asyncio
+import threading
 import weakref
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from supercompat.errors import ClosedError
 from supercompat.storage_adapters.protocol import Transaction
@@ -65,19 +66,44 @@ class Database:
         self.writer = Writer("supercompat-storage", _nothing if path is None else self.link.close)
         weakref.finalize(self, self.writer.run_last, self.link.close)
 
-    def open(self, project: str) -> "SQLiteStore":
+    @property
+    def shown(self) -> str:
+        return f"'sqlite://{'' if self.path is None else f'/{self.path}'}'"
+
+    def open(self, project: str, *, own_pool: bool = False) -> "SQLiteStore":
         """A store for one project."""
         return SQLiteStore(self, project)
 
+    async def upgrade(self) -> None:
+        """What the first transaction does anyway."""
+        store = self.open("default")
+        try:
+            await store.transact(lambda tx: None)
+        finally:
+            await store.aclose()
+
+    async def current(self) -> str | None:
+        """The revision of the tables; None if there are none, or no file.
+
+        Raises:
+            StorageError: the file can't be read.
+        """
+        if self.path is None or not self.path.exists():
+            return None
+        from supercompat.storage_adapters.sql.sqlite import revision
+
+        return revision(self.path)
+
 
 class SQLiteStore:
-    """An open storage, for one project. One that is forgotten closes itself, without waiting."""
+    """An open storage, for one project, usable from any event loop and thread. One that is forgotten closes itself,
+    without waiting."""
 
     def __init__(self, database: Database, project: str) -> None:
         self._database = database
         self._project = project
         self._user = object()
-        database.writer.join(self._user)
+        database.writer.enter(self._user)
         self._leave = weakref.finalize(self, database.writer.leave, self._user)
 
     @property
@@ -90,11 +116,27 @@ class SQLiteStore:
             raise ClosedError("The storage was closed.")
         return await job.result()
 
-    def close(self) -> None:
-        """Wait for what was submitted; the last store of an adapter ends the thread. From within a transaction it
-        does not wait. Don't call it from a finalizer: let go of the store instead."""
+    @asynccontextmanager
+    async def news(self) -> AsyncGenerator[AsyncIterator[str | None]]:
+        yield _silence()
+
+    async def aclose(self) -> None:
+        """Wait for what was submitted; the last store of an adapter ends the thread."""
         self._leave()
-        self._database.writer.settle()
+        loop = asyncio.get_running_loop()
+        settled = loop.create_future()
+        self._database.writer.settle(lambda: _call_soon(loop, _end, settled))
+        await settled
+        self._database.writer.join()
+
+    def abandon(self) -> None:
+        """`aclose` for threads without an event loop. From within a transaction it does not wait. Don't call it from
+        a finalizer: let go of the store instead."""
+        self._leave()
+        settled = threading.Event()
+        self._database.writer.settle(settled.set)
+        settled.wait()
+        self._database.writer.join()
 
 
 class _Job(Generic[T]):
@@ -113,9 +155,7 @@ class _Job(Generic[T]):
             self._value = self._link.run(self._project, self._work)
         except BaseException as error:
             self._error = error
-        # A loop that is closed has nobody left who waits.
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._end)
+        _call_soon(self._loop, _end, self._ended)
 
     async def result(self) -> T:
         await self._ended
@@ -127,9 +167,22 @@ class _Job(Generic[T]):
             # The error's traceback holds this frame, which would hold the error.
             self._error = None
 
-    def _end(self) -> None:
-        if not self._ended.done():
-            self._ended.set_result(None)
+
+def _call_soon(loop: asyncio.AbstractEventLoop, *call: Any) -> None:
+    # A loop that is closed has nobody left who waits.
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(*call)
+
+
+def _end(waiting: "asyncio.Future[None]") -> None:
+    if not waiting.done():
+        waiting.set_result(None)
+
+
+async def _silence() -> AsyncGenerator[str | None]:
+    """SQLite does not tell what other processes have changed."""
+    await asyncio.get_running_loop().create_future()
+    yield None
 
 
 def _nothing() -> None:

@@ -7,14 +7,9 @@ in `migrations/versions`; a test compares both.
 from typing import Final
 
 import sqlalchemy as sa
+from sqlalchemy import event
 
-from supercompat.wire.objects import RunStatus
-
-ACTIVE: Final[tuple[RunStatus, ...]] = ("queued", "in_progress", "requires_action", "cancelling")
-"""A thread has at most one run with one of these."""
-
-CLAIMABLE: Final[tuple[RunStatus, ...]] = ("queued", "in_progress", "cancelling")
-"""A run with one of these needs an owner; one that waits for tool outputs does not."""
+from supercompat.wire.objects import ACTIVE_STATUSES, RunStatus
 
 metadata = sa.MetaData(
     naming_convention={
@@ -31,8 +26,10 @@ def _status_in(statuses: tuple[RunStatus, ...]) -> sa.TextClause:
     return sa.text(f"status IN {statuses}")
 
 
-ACTIVE_RUN: Final = _status_in(ACTIVE)
-CLAIMABLE_RUN: Final = _status_in(CLAIMABLE)
+ACTIVE_RUN: Final = _status_in(ACTIVE_STATUSES)
+CLAIMABLE_RUN: Final = _status_in(tuple(each for each in ACTIVE_STATUSES if each != "requires_action"))
+FROM_USER: Final = sa.text("role = 'user'")
+OF_TOOLS: Final = sa.text("place IS NOT NULL")
 
 
 def _table(name: str, *own: sa.schema.SchemaItem) -> sa.Table:
@@ -65,6 +62,7 @@ def _belongs_to(table: str, column: str) -> sa.ForeignKeyConstraint:
 
 def _partial_index(name: str, *columns: str, where: sa.TextClause, unique: bool = False) -> sa.Index:
     # A `postgresql_where` beside it would import that dialect here, a third of what SQLAlchemy itself costs.
+    # `_keep_conditions` says it.
     return sa.Index(name, *columns, unique=unique, sqlite_where=where)
 
 
@@ -76,9 +74,15 @@ messages: Final = _table(
     "messages",
     _reference("thread_id"),
     _reference("run_id", nullable=True),
+    sa.Column("role", sa.String, nullable=False),
+    # How much of a prompt it takes. Before the object, which may be long: SQLite reads a row from its start.
+    sa.Column("size", sa.Integer, nullable=False),
+    # Only once it was changed: until then it is in the object alone.
+    sa.Column("metadata", sa.Text),
     _belongs_to("threads", "thread_id"),
     sa.Index(None, "project", "thread_id", "seq"),
     _partial_index("ix_messages_of_run", "project", "run_id", "seq", where=sa.text("run_id IS NOT NULL")),
+    _partial_index("ix_messages_of_user", "project", "thread_id", "seq", where=FROM_USER),
 )
 
 runs: Final = _table(
@@ -99,7 +103,23 @@ steps: Final = _table(
     "steps",
     _reference("thread_id"),
     _reference("run_id"),
+    sa.Column("size", sa.Integer, nullable=False),
+    # The `seq` of the message that it follows in the conversation, 0 before the first one. Only of tool steps.
+    # A number, not an id: a message that is deleted leaves its place.
+    sa.Column("place", sa.BigInteger),
     _belongs_to("runs", "run_id"),
-    sa.Index(None, "project", "thread_id", "seq"),
     sa.Index(None, "project", "run_id", "seq"),
+    _partial_index("ix_steps_of_tools", "project", "thread_id", "place", "seq", where=OF_TOOLS),
 )
+
+
+def _keep_conditions(target: sa.MetaData, connection: sa.Connection, **_: object) -> None:
+    """On PostgreSQL the partial indices have the same conditions."""
+    if connection.dialect.name != "postgresql":
+        return
+    for table in target.tables.values():
+        for index in table.indexes:
+            index.dialect_options["postgresql"]["where"] = index.dialect_options["sqlite"]["where"]
+
+
+event.listen(metadata, "before_create", _keep_conditions)

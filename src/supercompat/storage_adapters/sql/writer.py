@@ -3,12 +3,20 @@
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TypeAlias
 
 from supercompat.errors import ForkedError
 
 Job: TypeAlias = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Somebody's wish that the thread ends. Called once that was judged, in the thread."""
+
+    judged: Job
 
 
 class Writer:
@@ -23,14 +31,14 @@ class Writer:
         self._name = name
         self._on_end = on_end
         self._users = set[object]()
-        # An event in it is somebody's wish that the thread ends; it is set once that was judged.
-        self._jobs = SimpleQueue[Job | threading.Event]()
+        self._jobs = SimpleQueue[Job | Wish]()
         # Reentrant, for a finalizer can interrupt whoever holds it.
         self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
+        self._ended: threading.Thread | None = None
         self._process: int | None = None
 
-    def join(self, user: object) -> None:
+    def enter(self, user: object) -> None:
         """Count `user`, any hashable thing, among those for whom the thread stays."""
         self._users.add(user)
 
@@ -38,7 +46,7 @@ class Writer:
         """Count it no more. Does not wait and takes no lock, so that a finalizer may call it."""
         self._users.discard(user)
         if not self._users and self._thread is not None:
-            self._jobs.put(threading.Event())
+            self._jobs.put(Wish(_nothing))
 
     def submit(self, user: object, job: Job) -> bool:
         """Run `job`, which must not raise, after those that were submitted before. False if `user` has left.
@@ -70,21 +78,21 @@ class Writer:
                 job()
             else:
                 self._jobs.put(job)
-                self._jobs.put(threading.Event())
+                self._jobs.put(Wish(_nothing))
 
-    def settle(self) -> None:
-        """Wait until all that was submitted has run and, if nobody uses the thread, until it has ended."""
+    def settle(self, then: Job) -> None:
+        """Call `then`, in the thread or here, once all that was submitted has run. From within a job: at once."""
         if self._is_left_behind:
-            return
-        judged = threading.Event()
+            return then()
         with self._lock:
-            thread = self._thread
-            if thread is None or thread is threading.current_thread():
-                return
-            self._jobs.put(judged)
-        judged.wait()
-        if self._thread is not thread:
-            thread.join()
+            if self._thread is not None and self._thread is not threading.current_thread():
+                return self._jobs.put(Wish(then))
+        return then()
+
+    def join(self) -> None:
+        """Wait for the end of a thread that nobody uses any more, if it has settled."""
+        if self._ended is not None and not self._is_left_behind:
+            self._ended.join()
 
     @property
     def _is_left_behind(self) -> bool:
@@ -92,17 +100,17 @@ class Writer:
         return self._thread is not None and self._process != os.getpid()
 
     def _work(self) -> None:
-        wishes: list[threading.Event] = []
+        wishes: list[Wish] = []
         while not wishes or not self._may_end(wishes):
             job = self._jobs.get()
-            if isinstance(job, threading.Event):
+            if isinstance(job, Wish):
                 wishes.append(job)
             else:
                 job()
             # What a job holds must not live until the next one comes.
             del job
 
-    def _may_end(self, wishes: list[threading.Event]) -> bool:
+    def _may_end(self, wishes: list[Wish]) -> bool:
         with self._lock:
             used = bool(self._users)
             if not used:
@@ -112,7 +120,12 @@ class Writer:
                     self._thread = thread
                     return False
                 self._on_end()
+                self._ended = thread
         for wish in wishes:
-            wish.set()
+            wish.judged()
         wishes.clear()
         return not used
+
+
+def _nothing() -> None:
+    """Nobody waits."""

@@ -2,7 +2,8 @@
 
 import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import cycle
 from typing import Any
 
 from supercompat.testing.openai_server import bodies
@@ -66,16 +67,25 @@ class Player:
         # Encoded ahead of the first byte, so that nothing but the schedule is between two events.
         stream = bodies.stream(reply, self._received.body, self._dialect)
         await self._begin(200, {"content-type": _EVENTS, "transfer-encoding": "chunked"})
+        cutter = _Cutter(reply.sizes)
         for step in stream.steps:
             if isinstance(step, Gate):
+                await self._send(cutter.rest())
                 await step.pass_through()
             else:
                 await self._until(step.due)
-                await self._connection.send(step.data)
+                await self._send(cutter.pieces(step.data))
         if stream.last is None:
+            await self._send(cutter.rest())
             return self._drop()
-        await self._connection.send_last(stream.last)
+        *pieces, last = [*cutter.pieces(stream.last), *cutter.rest()]
+        await self._send(pieces)
+        await self._connection.send_last(last)
         return True
+
+    async def _send(self, pieces: Iterable[bytes]) -> None:
+        for piece in pieces:
+            await self._connection.send(piece)
 
     async def _respond(self, status: int, body: bytes, extra: Mapping[str, str] | None = None) -> bool:
         await self._begin(
@@ -95,3 +105,30 @@ class Player:
         delay = due and self._started + due - asyncio.get_running_loop().time()
         if delay > 0:
             await asyncio.sleep(delay)
+
+
+class _Cutter:
+    """Cuts a stream into pieces of these sizes, in turn; without sizes it leaves each event whole."""
+
+    def __init__(self, sizes: tuple[int, ...]) -> None:
+        self._sizes = cycle(sizes) if sizes else None
+        self._size = 0
+        self._held = b""
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        """What is ready to be sent with this."""
+        if self._sizes is None:
+            yield data
+            return
+        self._held += data
+        self._size = self._size or next(self._sizes)
+        while len(self._held) >= self._size:
+            yield self._held[: self._size]
+            self._held = self._held[self._size :]
+            self._size = next(self._sizes)
+
+    def rest(self) -> Iterator[bytes]:
+        """What is still held back."""
+        if self._held:
+            yield self._held
+        self._held = b""

@@ -1,0 +1,165 @@
+"""The connections of one event loop to a PostgreSQL database."""
+
+import asyncio
+import os
+import weakref
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from hashlib import sha256
+from typing import Any, Final, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from supercompat.errors import ForkedError
+from supercompat.storage_adapters.protocol import Transaction
+from supercompat.storage_adapters.sql.attempts import Attempts, recognize
+from supercompat.storage_adapters.sql.collections import TableTransaction
+from supercompat.storage_adapters.sql.engines import Source, upgrade_command
+from supercompat.storage_adapters.sql.schema import check
+
+T = TypeVar("T")
+
+#: Bytes that PostgreSQL gives a name.
+LONGEST_NAME: Final = 63
+
+
+class Pool:
+    """An engine for the event loop on which this is made, and the stores that use it.
+
+    One that is forgotten closes its connections.
+
+    Raises:
+        ConfigurationError: there is no engine.
+    """
+
+    def __init__(self, source: Source, schema: str | None) -> None:
+        self.loop = weakref.ref(asyncio.get_running_loop())
+        self.is_closed = False
+        self._is_ours = source.is_ours
+        self._engine = source.make()
+        self._mapped = (
+            self._engine.execution_options(schema_translate_map={None: schema}) if schema else self._engine
+        )
+        self._schema = schema
+        self._channel = channel(schema)
+        self._command = upgrade_command(self._engine.url, schema)
+        self._has_tables = False
+        self._was_there = False
+        self._users = set[object]()
+        self._process = os.getpid()
+        drivers = set[Any]()
+        if self._is_ours:
+            event.listen(self._engine.sync_engine, "connect", _remembering(drivers))
+        event.listen(self._engine.sync_engine, "handle_error", recognize)
+        self._finish = weakref.finalize(self, _finish, drivers, self._process)
+
+    def enter(self, user: object) -> None:
+        """Count `user` among those for whom the connections stay.
+
+        Raises:
+            ForkedError: they are those of the process that has forked this one.
+        """
+        if self._process != os.getpid():
+            raise ForkedError(
+                "This storage was used before the process forked. Make a new storage adapter in the child process."
+            )
+        self._users.add(user)
+
+    async def leave(self, user: object) -> None:
+        """Count it no more. The last one closes the connections."""
+        self._users.discard(user)
+        if self._is_left():
+            if self._is_ours:
+                await self._engine.dispose()
+            self._finish()
+
+    def abandon(self, user: object) -> None:
+        """`leave` where the event loop is gone, and for all that were on it."""
+        self._users.discard(user)
+        loop = self.loop()
+        if loop is None or loop.is_closed():
+            self._users.clear()
+        if self._is_left():
+            if self._is_ours:
+                self._engine.sync_engine.dispose(close=False)
+            self._finish()
+
+    def _is_left(self) -> bool:
+        """Whether this was the moment at which the last one has left."""
+        if self._users or self.is_closed:
+            return False
+        self.is_closed = True
+        event.remove(self._engine.sync_engine, "handle_error", recognize)
+        return True
+
+    async def run(self, project: str, work: Callable[[Transaction], T]) -> T:
+        """Run `work` as one transaction, again where that helps.
+
+        Raises:
+            StorageError, SchemaError
+            Whatever `work` raises.
+        """
+
+        def transaction(connection: sa.Connection) -> T:
+            self._check(connection)
+            return work(TableTransaction(connection, project, self._channel))
+
+        attempts = Attempts(self._mapped, is_known=self._was_there)
+        value = await attempts.run(transaction)
+        self._was_there = True
+        return value
+
+    @asynccontextmanager
+    async def news(self, project: str) -> AsyncGenerator[AsyncIterator[str | None]]:
+        """What the other transactions of this database change."""
+        if self._engine.driver != "psycopg":
+            yield silence()
+            return
+        from supercompat.storage_adapters.sql.news import Listener
+
+        async with Listener(self._engine, self._channel, project, lambda: self.is_closed) as heard:
+            yield heard
+
+    def _check(self, connection: sa.Connection) -> None:
+        if not self._has_tables:
+            check(connection, self._command, self._schema)
+            self._has_tables = True
+
+
+def channel(schema: str | None) -> str:
+    """Where runs that change are told of."""
+    name = f"supercompat_{schema}" if schema else "supercompat"
+    if len(name.encode()) <= LONGEST_NAME:
+        return name
+    return f"supercompat_{sha256(name.encode()).hexdigest()[:32]}"
+
+
+async def silence() -> AsyncGenerator[str | None]:
+    """The news of a storage that can't tell."""
+    await asyncio.get_running_loop().create_future()
+    yield None
+
+
+def _remembering(drivers: set[Any]) -> Callable[[Any, object], None]:
+    def remember(connection: Any, record: object) -> None:
+        drivers.difference_update([each for each in drivers if _is_closed(each)])
+        drivers.add(connection.driver_connection)
+
+    return remember
+
+
+def _is_closed(driver: Any) -> bool:
+    return driver.is_closed() if hasattr(driver, "is_closed") else driver.closed
+
+
+def _finish(drivers: set[Any], process: int) -> None:
+    """Close what is still open. In the child of a fork it is the parent's."""
+    if process != os.getpid():
+        return
+    for driver in drivers:
+        libpq = getattr(driver, "pgconn", None)
+        # asyncpg can't close where its event loop is gone.
+        with suppress(RuntimeError):
+            driver.terminate() if libpq is None else libpq.finish()
+    drivers.clear()

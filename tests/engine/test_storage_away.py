@@ -1,0 +1,111 @@
+"""The database can't be used for a while in mid run. The run goes on, or ends once the database is back."""
+
+import logging
+from collections.abc import Iterator
+from threading import Event
+
+import pytest
+from openai import APIError
+
+from supercompat import SQLAlchemyStorageAdapter
+from supercompat.testing import FakeClock, Gate, ScriptedModel, text
+from tests.contract.conversations import DEADLINE, conversation, heard_until, texts
+from tests.contract.storages import HeldStorage
+from tests.engine.conftest import LEASE
+from tests.engine.processes import MakeProcess
+from tests.engine.test_takeover import DELTA, is_free
+
+LOGGER = "supercompat"
+
+
+class Logged(logging.Handler):
+    """Tells when something was logged."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self._words = words
+        self.happened = Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._words in record.getMessage():
+            self.happened.set()
+
+
+@pytest.fixture
+def refused() -> Iterator[Logged]:
+    """A renewal of leases that the storage refused."""
+    handler = Logged("can't be used (supercompat leases)")
+    logging.getLogger(LOGGER).addHandler(handler)
+    yield handler
+    logging.getLogger(LOGGER).removeHandler(handler)
+
+
+@pytest.fixture
+def storage(url: str) -> HeldStorage:
+    return HeldStorage(SQLAlchemyStorageAdapter(url))
+
+
+def test_a_pass_waits_for_it(
+    process: MakeProcess, model: ScriptedModel, storage: HeldStorage, refused: Logged
+) -> None:
+    gate = Gate()
+    model.reply(text("Hel", gate, "lo"))
+    asked = conversation(process(storage, lease=3).client)
+    events = iter(asked.stream())
+    run_id = heard_until(events, DELTA)[0].data["id"]
+    storage.fail()
+    gate.open()
+    assert refused.happened.wait(DEADLINE)
+    storage.mend()
+    heard_until(events, "thread.run.completed")
+    assert asked.retrieve(run_id).status == "completed"
+    assert [(answer.status, texts(answer)) for answer in asked.answers()] == [("completed", ["Hello"])]
+    is_free(asked)
+
+
+@pytest.mark.conforms("C-115", "C-155")
+@pytest.mark.parametrize("said", [True, False])
+def test_a_pass_that_waited_too_long(
+    said: bool, process: MakeProcess, model: ScriptedModel, storage: HeldStorage, clock: FakeClock
+) -> None:
+    """Its readers get an error; once the database is back, the run is taken over like any other."""
+    gate = Gate()
+    model.reply(text("Hel", gate, "lo") if said else text("Hello").after(gate), text("Again"))
+    asked = conversation(process(storage).client)
+    events = iter(asked.stream())
+    run_id = heard_until(events, "thread.run.in_progress")[0].data["id"]
+    if said:
+        heard_until(events, DELTA)
+    storage.fail()
+    gate.open()
+    with pytest.raises(APIError, match="The server had an error"):
+        list(events)
+    storage.mend()
+    clock.advance(LEASE)
+    run = asked.poll(run_id)
+    answers = [(answer.status, texts(answer)) for answer in asked.answers()]
+    if said:
+        assert run.status == "failed"
+        assert [status for status, _ in answers] == ["incomplete"]
+    else:
+        assert (run.status, answers) == ("completed", [("completed", ["Again"])])
+    is_free(asked)
+
+
+@pytest.mark.conforms("C-105")
+def test_a_cancellation_is_finished_by_whoever_can(
+    process: MakeProcess, model: ScriptedModel, storage: HeldStorage, clock: FakeClock
+) -> None:
+    model.reply(text("Hel", Gate()))
+    asked = conversation(process(storage).client)
+    events = iter(asked.stream())
+    run_id = heard_until(events, DELTA)[0].data["id"]
+    storage.fail(after=1)
+    assert asked.cancel(run_id).status == "cancelling"
+    with pytest.raises(APIError, match="The server had an error"):
+        list(events)
+    storage.mend()
+    clock.advance(LEASE)
+    assert asked.poll(run_id).status == "cancelled"
+    assert [answer.status for answer in asked.answers()] == ["incomplete"]
+    is_free(asked)
