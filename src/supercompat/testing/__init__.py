@@ -6,7 +6,7 @@ the real SDKs. Both play the same replies.
 
 from supercompat.testing.clock import FakeClock
 from supercompat.testing.model import ScriptedModel
-from supercompat.testing.openai_server import Received, ScriptedServer
+from supercompat.testing.openai_server import ScriptedServer
 from supercompat.testing.replies import (
     EMPTY_CHUNK,
     Call,
@@ -23,6 +23,7 @@ from supercompat.testing.replies import (
     text,
     tool_calls,
 )
+from supercompat.testing.scripted import Received
 
 __all__ = [
     "EMPTY_CHUNK",
