@@ -1,7 +1,5 @@
 """Connections over the SDKs that Stainless generates (openai, groq, …), whose clients are all of one shape."""
 
-import asyncio
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
@@ -9,19 +7,14 @@ from contextlib import (
     asynccontextmanager,
     closing,
     contextmanager,
-    suppress,
 )
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, cast
 
 from supercompat.client_adapters.base import ChatAnswer
+from supercompat.client_adapters.chunks import Piece, chunks_of, close
 from supercompat.client_adapters.errors import error_in_answer, provider_errors
-from supercompat.client_adapters.openai_wire import (
-    AnswerReader,
-    FrameReader,
-    MaxTokensField,
-    request_body,
-)
+from supercompat.client_adapters.openai_wire import AnswerReader, MaxTokensField, request_body
 from supercompat.client_adapters.threads import Call, ProviderThreads
 from supercompat.errors import UnknownClientError
 from supercompat.model.events import ModelEvent
@@ -29,14 +22,6 @@ from supercompat.model.forced_choice import ForcedCallReader, forced_functions, 
 from supercompat.model.request import JsonSchemaFormat, ModelRequest
 
 ForcedToolChoice: TypeAlias = Literal["native", "json_schema"]
-
-#: A piece of a streamed answer: bytes as the socket gave them, or a chunk where something of the user's, such as a
-#: tracer, stands between the SDK's stream and us.
-Piece: TypeAlias = bytes | dict[str, Any]
-
-#: Seconds that a provider gets to end its response after it said that nothing follows. The end has to be read, or
-#: the connection can't be used again.
-LINGER = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +81,7 @@ class StainlessConnection:
             try:
                 yield events
             finally:
-                await _close(events)
+                await close(events)
 
     @asynccontextmanager
     async def chat(self, params: Mapping[str, Any]) -> AsyncIterator[ChatAnswer]:
@@ -131,35 +116,7 @@ class StainlessConnection:
         async with AsyncExitStack() as stack:
             with provider_errors(self._client):
                 pieces = await stack.enter_async_context(self._transfer.stream(body))
-            frames = FrameReader()
-            chunks = self._read(pieces, frames)
-            try:
-                yield chunks
-            finally:
-                await _close(chunks)
-                if frames.done:
-                    await _read_to_end(pieces)
-
-    async def _read(
-        self, pieces: AsyncIterator[Piece], frames: FrameReader
-    ) -> AsyncGenerator[dict[str, Any], None]:
-        first: Piece = b""
-        with provider_errors(self._client):
-            async for piece in pieces:
-                first = first or piece
-                if isinstance(piece, dict):
-                    yield piece
-                    continue
-                for data in frames.read(piece):
-                    yield _chunk(data)
-                if frames.done:
-                    return
-            for data in frames.finish():
-                yield _chunk(data)
-            if isinstance(first, bytes) and not frames.count:
-                raise error_in_answer(
-                    f"The provider sent no events, but: {first[:200].decode(errors='replace')}"
-                )
+            yield await stack.enter_async_context(chunks_of(pieces, self._client))
 
     async def _events(
         self,
@@ -219,8 +176,8 @@ class _LoopTransfer:
         try:
             yield pieces
         finally:
-            await _close(pieces)
-            await _close(stream if response is None else response)
+            await close(pieces)
+            await close(stream if response is None else response)
 
     async def complete(self, body: Mapping[str, Any]) -> dict[str, Any]:
         return _plain(await _create(self._client, body, stream=False))
@@ -319,28 +276,3 @@ def _plain(answer: Any) -> dict[str, Any]:
         raise error_in_answer(f"The provider sent no JSON, but: {answer[:200]}")
     # Answers are not validated, so that what does not fit the types is no reason to warn.
     return answer.model_dump(by_alias=True, exclude_unset=True, warnings=False)
-
-
-def _chunk(data: bytes) -> dict[str, Any]:
-    chunk = json.loads(data)
-    if not isinstance(chunk, dict):
-        return {}
-    members = cast(dict[str, Any], chunk)
-    if members.get("error"):
-        raise error_in_answer(members["error"])
-    return members
-
-
-async def _close(closable: Any) -> None:
-    """Close a generator, a stream or a response. If another task is inside of a generator, that it can't be closed
-    does not matter: what it reads from is closed next."""
-    close = getattr(closable, "aclose", None) or closable.close
-    with suppress(RuntimeError):
-        await close()
-
-
-async def _read_to_end(pieces: AsyncIterator[Piece]) -> None:
-    with suppress(Exception):
-        async with asyncio.timeout(LINGER):
-            async for _ in pieces:
-                pass
