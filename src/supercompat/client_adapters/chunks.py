@@ -3,7 +3,7 @@ takes as long as everything else that happens to a chunk on its way."""
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeAlias, cast
 
@@ -21,18 +21,22 @@ LINGER = 0.1
 
 @asynccontextmanager
 async def chunks_of(
-    pieces: AsyncIterator[Piece], client: object
+    pieces: AsyncIterator[Piece],
+    client: object,
+    *,
+    is_last: Callable[[Mapping[str, Any]], bool] = lambda _: False,
 ) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
     """Read the pieces as chunks. Whoever opened the response closes it, after this.
 
     Args:
         client: the SDK client whose errors are to be known, and whose key is to be masked.
+        is_last: whether nothing follows a chunk, for a wire that does not end with `[DONE]`.
 
     Raises:
         ProviderError: while iterating.
     """
     frames = FrameReader()
-    chunks = _read(pieces, frames, client)
+    chunks = _read(pieces, frames, client, is_last)
     try:
         yield chunks
     finally:
@@ -50,17 +54,18 @@ async def close(closable: Any) -> None:
 
 
 async def _read(
-    pieces: AsyncIterator[Piece], frames: FrameReader, client: object
+    pieces: AsyncIterator[Piece],
+    frames: FrameReader,
+    client: object,
+    is_last: Callable[[Mapping[str, Any]], bool],
 ) -> AsyncGenerator[dict[str, Any], None]:
     first: Piece = b""
     with provider_errors(client):
         async for piece in pieces:
             first = first or piece
-            if isinstance(piece, dict):
-                yield piece
-                continue
-            for data in frames.read(piece):
-                yield _chunk(data)
+            for chunk in [piece] if isinstance(piece, dict) else map(_chunk, frames.read(piece)):
+                yield chunk
+                frames.done = frames.done or is_last(chunk)
             if frames.done:
                 return
         for data in frames.finish():
