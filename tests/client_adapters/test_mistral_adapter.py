@@ -192,7 +192,7 @@ async def test_failures(
 
 
 async def test_what_the_server_finds_invalid(connection: Connection, server: MistralServer):
-    with pytest.raises(ProviderError, match="less than or equal to 1.5") as caught:
+    with pytest.raises(ProviderError, match=r"less than or equal to 1\.5") as caught:
         await heard(connection, ask(temperature=2))
     assert (caught.value.code, caught.value.status) == ("invalid_prompt", 422)
 
@@ -245,8 +245,8 @@ class TestTheClient:
         await connection.aclose()
         await asynchronous.aclose()
         sync.close()
-        alone = {(): None, ("client",): "s", ("async_client",): "a"}
-        expected = alone[given] if given in alone else ("s" if own_pool else "a")
+        alone: dict[tuple[str, ...], str | None] = {(): None, ("client",): "s", ("async_client",): "a"}
+        expected = alone.get(given, "s" if own_pool else "a")
         assert server.requests[0].headers.get("x") == expected
 
     async def test_is_kept_alive_by_its_connection(self, server: MistralServer):
