@@ -2,7 +2,13 @@
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    closing,
+    contextmanager,
+)
 from copy import copy
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -181,11 +187,11 @@ class _ThreadTransfer:
         http = _ThreadHttp(self._client.sdk_configuration.client, body, call)
         try:
             chat = _resource(self._client, "chat", {"client": http})
-            stream = chat.stream(model=body["model"], messages=[])
-            call.check()
-            call.reading(http.response)
-            response = getattr(stream, "response", None)
-            yield (_plain(event.data) for event in stream) if response is None else response.iter_bytes()
+            with closing(chat.stream(model=body["model"], messages=[])) as stream:
+                call.check()
+                response = getattr(stream, "response", None)
+                call.reading(http.response if response is None else response)
+                yield (_plain(event.data) for event in stream) if response is None else response.iter_bytes()
         finally:
             if http.response is not None:
                 http.response.close()
