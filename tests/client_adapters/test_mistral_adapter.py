@@ -285,6 +285,19 @@ class TestChat:
             rest = [chunk async for chunk in answer.chunks]
         assert rest[-1]["choices"][0]["finish_reason"] == "stop"
 
+    async def test_thinking_goes_back_with_its_message(self, connection: Connection, server: MistralServer):
+        """The server knows it by its signature."""
+        server.reply(reasoning("Hm.") + tool_calls(call("add", "{}")))
+        async with connection.chat(PARAMS) as answer:
+            assert answer.body is not None
+        said = answer.body["choices"][0]["message"]
+        assert said["reasoning_content"] == "Hm."
+        output = {"role": "tool", "tool_call_id": said["tool_calls"][0]["id"], "content": "3"}
+        async with connection.chat({**PARAMS, "messages": [*PARAMS["messages"], said, output]}):
+            pass
+        replayed = server.requests[1].body["messages"][1]
+        assert replayed["content"] == said["provider_state"]["mistral"]["content"]
+
     @pytest.mark.parametrize("stream", [False, True])
     async def test_a_refusal_comes_on_entry(
         self, connection: Connection, server: MistralServer, stream: bool

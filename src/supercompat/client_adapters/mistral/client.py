@@ -46,7 +46,9 @@ class MistralClientAdapter:
 
     def __init__(self, client: "Mistral | MistralAzure | MistralGCP") -> None:
         kind = type(client)
-        if _NAMES.isdisjoint(base.__name__ for base in kind.__mro__):
+        if not any(
+            base.__name__ in _NAMES and base.__module__.startswith("mistralai.") for base in kind.__mro__
+        ):
             raise UnknownClientError(f"{kind.__module__}.{kind.__qualname__} is no client of Mistral's SDK.")
         self._client = client
 
