@@ -21,6 +21,7 @@ SKELETON = [
     "client_adapters.__init__",
     "client_adapters.base",
     "client_adapters.groq",
+    "client_adapters.mistral.__init__",
     "client_adapters.openai",
     "engine.__init__",
     "model.__init__",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from supercompat.client_adapters.groq import GroqClientAdapter
+    from supercompat.client_adapters.mistral import MistralClientAdapter
     from supercompat.client_adapters.openai import OpenAIClientAdapter
     from supercompat.options import Options
     from supercompat.run_adapters.completions import CompletionsRunAdapter
@@ -19,6 +20,7 @@ __all__ = [
     "CompletionsRunAdapter",
     "GroqClientAdapter",
     "MemoryStorageAdapter",
+    "MistralClientAdapter",
     "OpenAIClientAdapter",
     "Options",
     "SQLAlchemyStorageAdapter",
@@ -30,6 +32,7 @@ _HOMES = {
     "CompletionsRunAdapter": "run_adapters.completions",
     "GroqClientAdapter": "client_adapters.groq",
     "MemoryStorageAdapter": "storage_adapters.memory",
+    "MistralClientAdapter": "client_adapters.mistral",
     "OpenAIClientAdapter": "client_adapters.openai",
     "Options": "options",
     "SQLAlchemyStorageAdapter": "storage_adapters.sql",

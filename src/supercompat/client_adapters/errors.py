@@ -31,7 +31,13 @@ class Row:
 TABLE = (
     Row(
         "rate_limit_exceeded",
-        words={"insufficient_quota", "rate_limit_error", "rate_limit_exceeded", "RESOURCE_EXHAUSTED"},
+        words={
+            "insufficient_quota",
+            "rate_limit_error",
+            "rate_limit_exceeded",
+            "rate_limited",
+            "RESOURCE_EXHAUSTED",
+        },
     ),
     Row("server_error", words={"invalid_api_key", "model_not_found", "overloaded_error", "tool_use_failed"}),
     Row("invalid_prompt", words={"content_filter", "context_length_exceeded", "invalid_prompt"}),
@@ -171,10 +177,17 @@ def _text_of(error: BaseException) -> str:
 
 
 def _masked(error: ProviderError, client: object) -> ProviderError:
-    key = getattr(client, "api_key", None)
+    key = _key_of(client)
     secrets = [key] if isinstance(key, str) and len(key) >= _SHORTEST_SECRET else []
     body = cast(dict[str, object] | None, _masked_value(error.body, secrets))
     return ProviderError(mask(error.message, secrets), code=error.code, status=error.status, body=body)
+
+
+def _key_of(client: object) -> object:
+    """The client's key, where Stainless' or Speakeasy's SDKs keep it."""
+    key = getattr(client, "api_key", None)
+    security = getattr(getattr(client, "sdk_configuration", None), "security", None)
+    return getattr(security, "api_key", None) if key is None else key
 
 
 def _masked_value(value: object, secrets: Collection[str]) -> object:

@@ -6,6 +6,7 @@ from typing import Any
 
 from supercompat.client_adapters.base import ClientAdapter
 from supercompat.client_adapters.groq import GroqClientAdapter
+from supercompat.client_adapters.mistral import MistralClientAdapter
 from supercompat.client_adapters.openai import OpenAIClientAdapter
 from supercompat.errors import UnknownClientError
 
@@ -27,6 +28,7 @@ class Row:
 
 REGISTRY = (
     Row("groq", ("Groq", "AsyncGroq"), GroqClientAdapter),
+    Row("mistralai", ("Mistral", "MistralAzure", "MistralGCP"), MistralClientAdapter),
     Row("openai", ("OpenAI", "AsyncOpenAI"), OpenAIClientAdapter),
 )
 

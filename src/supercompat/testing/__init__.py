@@ -1,12 +1,13 @@
 """What tests are written with.
 
-`ScriptedModel` answers in process; `ScriptedServer` is a real server that speaks and enforces a provider's wire, for
-the real SDKs. Both play the same replies.
+`ScriptedModel` answers in process; `ScriptedServer` and `MistralServer` are real servers that speak and enforce a
+provider's wire, for the real SDKs. All play the same replies.
 """
 
 from supercompat.testing.clock import FakeClock
+from supercompat.testing.mistral_server import MistralServer
 from supercompat.testing.model import ScriptedModel
-from supercompat.testing.openai_server import Received, ScriptedServer
+from supercompat.testing.openai_server import ScriptedServer
 from supercompat.testing.replies import (
     EMPTY_CHUNK,
     Call,
@@ -23,6 +24,7 @@ from supercompat.testing.replies import (
     text,
     tool_calls,
 )
+from supercompat.testing.scripted import Received
 
 __all__ = [
     "EMPTY_CHUNK",
@@ -30,6 +32,7 @@ __all__ = [
     "Failure",
     "FakeClock",
     "Gate",
+    "MistralServer",
     "Received",
     "Reply",
     "ScriptedModel",
