@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+from supercompat.client_adapters.fetch import ImageFetcher
 from supercompat.client_adapters.stainless import Quirks, StainlessConnection, is_asynchronous
 from supercompat.client_adapters.threads import ProviderThreads
 
@@ -47,5 +48,7 @@ class GroqClientAdapter:
         is_asynchronous(client)
         self._client = client
 
-    def connect(self, *, own_pool: bool, threads: ProviderThreads | None = None) -> StainlessConnection:
+    def connect(
+        self, *, own_pool: bool, threads: ProviderThreads | None = None, images: ImageFetcher | None = None
+    ) -> StainlessConnection:
         return StainlessConnection(self._client, _QUIRKS, own_pool=own_pool, threads=threads)

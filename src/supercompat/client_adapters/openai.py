@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from supercompat.client_adapters.fetch import ImageFetcher
 from supercompat.client_adapters.openai_wire import MaxTokensField
 from supercompat.client_adapters.stainless import (
     ForcedToolChoice,
@@ -57,7 +58,9 @@ class OpenAIClientAdapter:
         self._forced_tool_choice: ForcedToolChoice = forced_tool_choice
         self._max_tokens_field: MaxTokensField | None = max_tokens_field
 
-    def connect(self, *, own_pool: bool, threads: ProviderThreads | None = None) -> StainlessConnection:
+    def connect(
+        self, *, own_pool: bool, threads: ProviderThreads | None = None, images: ImageFetcher | None = None
+    ) -> StainlessConnection:
         quirks = Quirks(
             max_tokens_field=self._max_tokens_field or _max_tokens_field(str(self._client.base_url)),
             forced_tool_choice=self._forced_tool_choice,

@@ -1,10 +1,11 @@
 """What tests are written with.
 
-`ScriptedModel` answers in process; `ScriptedServer` is a real server that speaks and enforces a provider's wire, for
-the real SDKs. Both play the same replies.
+`ScriptedModel` answers in process; `ScriptedServer` and `GoogleServer` are real servers that speak and enforce a
+provider's wire, for the real SDKs. All play the same replies.
 """
 
 from supercompat.testing.clock import FakeClock
+from supercompat.testing.google_server import GoogleServer
 from supercompat.testing.model import ScriptedModel
 from supercompat.testing.openai_server import ScriptedServer
 from supercompat.testing.replies import (
@@ -31,6 +32,7 @@ __all__ = [
     "Failure",
     "FakeClock",
     "Gate",
+    "GoogleServer",
     "Received",
     "Reply",
     "ScriptedModel",
