@@ -128,6 +128,8 @@ class ImageFetcher:
                 return await self._follow(pool, url, left)
         except TimeoutError:
             raise _refused(url, f"it took more than {self._timeout:g} seconds.") from None
+        except ValueError:
+            raise _refused(url, "it is no URL.") from None
         except (OSError, library.NetworkError, library.ProtocolError) as error:
             raise _refused(url, f"{error or type(error).__name__}.") from None
 
@@ -231,11 +233,8 @@ def _library() -> Any:
 
 def _target(library: Any, place: str, url: str) -> Any:
     """Where to send the request, of the very parts that are checked: two readings of a URL can differ."""
-    try:
-        parts = urlsplit(place)
-        host, port = (parts.hostname or "").encode("idna").decode(), parts.port
-    except ValueError:
-        raise _refused(url, "it is no URL.") from None
+    parts = urlsplit(place)
+    host, port = (parts.hostname or "").encode("idna").decode(), parts.port
     if parts.scheme not in ("http", "https") or not host:
         raise _refused(url, f"{parts.scheme or 'it'} is no http(s) address.")
     target = quote(f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}", safe=_IN_TARGETS)

@@ -14,7 +14,7 @@ from supercompat.client_adapters.fetch import ImageFetcher
 from supercompat.client_adapters.google.request import request_params
 from supercompat.client_adapters.google.stream import AnswerReader
 from supercompat.client_adapters.threads import Call, ProviderThreads
-from supercompat.errors import UnknownClientError
+from supercompat.errors import ProviderError, UnknownClientError
 from supercompat.model.events import ModelEvent
 from supercompat.model.request import ImagePart, ModelRequest, UserTurn
 
@@ -131,9 +131,12 @@ class _LoopTransfer:
         try:
             async for chunk in await self._models.generate_content_stream(**params):
                 answer.put(chunk)
+        except asyncio.CancelledError:
+            answer.end(ProviderError("The answer was left before it ended."))
+            raise
         except Exception as error:
             answer.end(error)
-        finally:
+        else:
             answer.end()
 
     async def models(self) -> list[Any]:
@@ -189,10 +192,8 @@ class _Answer:
         self._news.set()
 
     def end(self, error: Exception | None = None) -> None:
-        """The first call counts."""
-        if not self._is_over:
-            self._is_over, self._error = True, error
-            self._news.set()
+        self._is_over, self._error = True, error
+        self._news.set()
 
     async def begun(self) -> None:
         """Returns when there is something to read, or nothing will be.
