@@ -63,7 +63,7 @@ async def test_text_with_usage_and_reason(connection: Connection, server: Google
         Finished("stop"),
     ]
     request = server.requests[0]
-    assert request.path == f"/v1/models/{PLAIN}:streamGenerateContent?alt=sse"
+    assert request.path.endswith(f"/models/{PLAIN}:streamGenerateContent?alt=sse")
     contents = [{"role": "user", "parts": [{"text": "Hi there"}]}]
     assert request.body == {"contents": contents, "generationConfig": {}}
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable
+from importlib import import_module
 from itertools import pairwise
 from typing import Any
 
@@ -26,8 +27,10 @@ from supercompat.model.events import (
     UsageReported,
 )
 from tests.client_adapters.asking import heard, merged
-from tests.client_adapters.conftest import HTTP
 from tests.client_adapters.on_google import KEY, SIGNS, ask
+
+#: The HTTP library of the SDK that is installed.
+HTTP: Any = import_module("httpx2" if int(genai.__version__.partition(".")[0]) >= 3 else "httpx")
 
 
 def read(*chunks: dict[str, Any], **how: Any) -> list[ModelEvent]:

@@ -11,6 +11,7 @@ import ipaddress
 import socket
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, TypeAlias
@@ -226,6 +227,7 @@ class _CheckedNetwork:
         raise failure
 
 
+@cache
 def _library() -> Any:
     """The HTTP library below the one that the openai SDK brought along: 3.x brings another than those before it."""
     return import_module("httpcore2" if find_spec("httpcore2") else "httpcore")

@@ -38,8 +38,7 @@ class GoogleClientAdapter:
     """
 
     def __init__(self, client: "Client") -> None:
-        kinds = {(kind.__module__.partition(".client")[0], kind.__name__) for kind in type(client).__mro__}
-        if ("google.genai", "Client") not in kinds:
+        if not any(_is_whole(kind) for kind in type(client).__mro__):
             kind = type(client)
             raise UnknownClientError(
                 f"{kind.__module__}.{kind.__qualname__} is no google.genai.Client: give that itself, not its .aio."
@@ -215,6 +214,11 @@ class _Answer:
         if self._items:
             return self._items.popleft()
         raise StopAsyncIteration
+
+
+def _is_whole(kind: type) -> bool:
+    """Whether a class is the SDK's client, and not only its asynchronous half."""
+    return kind.__name__ == "Client" and kind.__module__.startswith("google.genai.")
 
 
 def _image_urls(request: ModelRequest) -> Iterator[str]:

@@ -111,7 +111,7 @@ def _parsed(body: bytes) -> dict[str, Any]:
 
 class _Wire:
     def headers(self) -> Mapping[str, str]:
-        return {"vary": "Origin"}
+        return {}
 
     def is_streamed(self, received: Received) -> bool:
         return ":streamGenerateContent" in received.path
