@@ -20,6 +20,7 @@ SKELETON = [
     "api.__init__",
     "client_adapters.__init__",
     "client_adapters.base",
+    "client_adapters.google.__init__",
     "client_adapters.groq",
     "client_adapters.mistral.__init__",
     "client_adapters.openai",
@@ -51,7 +52,9 @@ OFFENDERS = [
     ("testing", "testing.offender", "supercompat.runtime"),
     ("database", "storage_adapters.offender", "sqlalchemy"),
     ("http", "transport.httpx1", "httpx2"),
+    ("http", "client_adapters.google.offender", "httpcore"),
     ("sdks", "client_adapters.offender", "openai"),
+    ("sdks", "client_adapters.groq", "google"),
     ("demo", "runtime", "rich"),
 ]
 

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from supercompat.client_adapters.google import GoogleClientAdapter
     from supercompat.client_adapters.groq import GroqClientAdapter
     from supercompat.client_adapters.mistral import MistralClientAdapter
     from supercompat.client_adapters.openai import OpenAIClientAdapter
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CompletionsRunAdapter",
+    "GoogleClientAdapter",
     "GroqClientAdapter",
     "MemoryStorageAdapter",
     "MistralClientAdapter",
@@ -30,6 +32,7 @@ __all__ = [
 
 _HOMES = {
     "CompletionsRunAdapter": "run_adapters.completions",
+    "GoogleClientAdapter": "client_adapters.google",
     "GroqClientAdapter": "client_adapters.groq",
     "MemoryStorageAdapter": "storage_adapters.memory",
     "MistralClientAdapter": "client_adapters.mistral",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from supercompat.client_adapters.base import ClientAdapter
+from supercompat.client_adapters.google import GoogleClientAdapter
 from supercompat.client_adapters.groq import GroqClientAdapter
 from supercompat.client_adapters.mistral import MistralClientAdapter
 from supercompat.client_adapters.openai import OpenAIClientAdapter
@@ -21,12 +22,13 @@ class Row:
 
     def fits(self, client: object) -> bool:
         return any(
-            kind.__name__ in self.names and kind.__module__.partition(".")[0] == self.package
+            kind.__name__ in self.names and f"{kind.__module__}.".startswith(f"{self.package}.")
             for kind in type(client).__mro__
         )
 
 
 REGISTRY = (
+    Row("google.genai", ("Client",), GoogleClientAdapter),
     Row("groq", ("Groq", "AsyncGroq"), GroqClientAdapter),
     Row("mistralai", ("Mistral", "MistralAzure", "MistralGCP"), MistralClientAdapter),
     Row("openai", ("OpenAI", "AsyncOpenAI"), OpenAIClientAdapter),

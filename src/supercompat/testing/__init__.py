@@ -1,10 +1,11 @@
 """What tests are written with.
 
-`ScriptedModel` answers in process; `ScriptedServer` and `MistralServer` are real servers that speak and enforce a
-provider's wire, for the real SDKs. All play the same replies.
+`ScriptedModel` answers in process; `ScriptedServer`, `GoogleServer` and `MistralServer` are real servers that speak
+and enforce a provider's wire, for the real SDKs. All play the same replies.
 """
 
 from supercompat.testing.clock import FakeClock
+from supercompat.testing.google_server import GoogleServer
 from supercompat.testing.mistral_server import MistralServer
 from supercompat.testing.model import ScriptedModel
 from supercompat.testing.openai_server import ScriptedServer
@@ -32,6 +33,7 @@ __all__ = [
     "Failure",
     "FakeClock",
     "Gate",
+    "GoogleServer",
     "MistralServer",
     "Received",
     "Reply",

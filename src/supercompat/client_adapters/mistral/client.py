@@ -16,6 +16,7 @@ from supercompat.client_adapters.base import ChatAnswer
 from supercompat.client_adapters.chat import chat_answer, request_of
 from supercompat.client_adapters.chunks import Piece, chunks_of, close
 from supercompat.client_adapters.errors import provider_errors
+from supercompat.client_adapters.fetch import ImageFetcher
 from supercompat.client_adapters.mistral.request import chat_knobs, mistral_body
 from supercompat.client_adapters.mistral.stream import MistralAnswerReader
 from supercompat.client_adapters.threads import Call, ProviderThreads
@@ -52,7 +53,9 @@ class MistralClientAdapter:
             raise UnknownClientError(f"{kind.__module__}.{kind.__qualname__} is no client of Mistral's SDK.")
         self._client = client
 
-    def connect(self, *, own_pool: bool, threads: ProviderThreads | None = None) -> "MistralConnection":
+    def connect(
+        self, *, own_pool: bool, threads: ProviderThreads | None = None, images: ImageFetcher | None = None
+    ) -> "MistralConnection":
         return MistralConnection(self._client, own_pool=own_pool, threads=threads)
 
 
