@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from supercompat.client_adapters.anthropic import AnthropicClientAdapter
     from supercompat.client_adapters.groq import GroqClientAdapter
     from supercompat.client_adapters.openai import OpenAIClientAdapter
     from supercompat.options import Options
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from supercompat.transport.sdk import async_supercompat, supercompat
 
 __all__ = [
+    "AnthropicClientAdapter",
     "CompletionsRunAdapter",
     "GroqClientAdapter",
     "MemoryStorageAdapter",
@@ -27,6 +29,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AnthropicClientAdapter": "client_adapters.anthropic",
     "CompletionsRunAdapter": "run_adapters.completions",
     "GroqClientAdapter": "client_adapters.groq",
     "MemoryStorageAdapter": "storage_adapters.memory",

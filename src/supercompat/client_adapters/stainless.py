@@ -1,4 +1,4 @@
-"""Requests through the SDKs that Stainless generates (openai, anthropic, groq, …): their clients are all of one shape."""
+"""Requests through the SDKs that Stainless generates (openai, anthropic, …), whose clients are all of one shape."""
 
 import asyncio
 import json

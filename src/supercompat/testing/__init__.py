@@ -1,9 +1,10 @@
 """What tests are written with.
 
-`ScriptedModel` answers in process; `ScriptedServer` is a real server that speaks and enforces a provider's wire, for
-the real SDKs. Both play the same replies.
+`ScriptedModel` answers in process; `ScriptedServer` and `AnthropicServer` are real servers that speak and enforce a
+provider's wire, for the real SDKs. All play the same replies.
 """
 
+from supercompat.testing.anthropic_server import AnthropicServer
 from supercompat.testing.clock import FakeClock
 from supercompat.testing.model import ScriptedModel
 from supercompat.testing.openai_server import ScriptedServer
@@ -27,6 +28,7 @@ from supercompat.testing.scripted import Received
 
 __all__ = [
     "EMPTY_CHUNK",
+    "AnthropicServer",
     "Call",
     "Failure",
     "FakeClock",
