@@ -4,6 +4,7 @@ import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from supercompat.client_adapters.anthropic.families import family_of
@@ -55,11 +56,11 @@ class AnthropicClientAdapter:
         client: stays the user's: its key, headers, timeouts and retries hold, and it is never changed nor closed.
         max_tokens: the upper bound of an answer whose request names none, in tokens: Anthropic wants one. By
             default what suits the model's family, and 8,192 for a model that is not known.
-        sampling: sends `temperature` and `top_p` with an SDK that has given them up (1.0 and newer), by asking for
-            the version of the API that takes them. By default they are ignored there.
+        sampling: sends `temperature` and `top_p` with an SDK that has given them up (1.0 and newer), by asking
+            Anthropic's own API for the version that takes them. By default they are ignored there.
 
     Raises:
-        ConfigurationError: `max_tokens` is below 1.
+        ConfigurationError: `max_tokens` is below 1, or `sampling` is asked of Bedrock or Vertex.
         UnknownClientError: `client` is something else.
     """
 
@@ -67,6 +68,8 @@ class AnthropicClientAdapter:
         if max_tokens is not None and max_tokens < 1:
             raise ConfigurationError("max_tokens= must be at least 1.")
         is_asynchronous(client)
+        if sampling and not hasattr(client, "models"):
+            raise ConfigurationError("sampling=True needs a client of Anthropic's own API.")
         self._client = client
         self._max_tokens = max_tokens
         self._sampling = sampling
@@ -74,7 +77,7 @@ class AnthropicClientAdapter:
     def connect(self, *, own_pool: bool, threads: ProviderThreads | None = None) -> "AnthropicConnection":
         sampled = "temperature" in inspect.signature(self._client.messages.create).parameters
         headers = {"anthropic-version": _SAMPLING_VERSION} if self._sampling and not sampled else {}
-        resource = Resource(_create(headers), _models, is_last=_is_last)
+        resource = Resource(partial(_create, headers), _models, is_last=_is_last)
         channel = Channel(self._client, resource, own_pool=own_pool, threads=threads)
         return AnthropicConnection(
             self._client, channel, self._max_tokens, sampling=self._sampling or sampled
@@ -134,21 +137,20 @@ class AnthropicConnection:
                 yield event
 
 
-def _create(headers: Mapping[str, str]) -> Callable[[Any, Mapping[str, Any], bool], Any]:
-    def create(client: Any, body: Mapping[str, Any], stream: bool) -> Any:
-        """Nearly everything goes as `extra_body`, which takes precedence, is not checked against what this SDK's
-        version knows, and spares the transformation of each message. The clouds' clients want the model itself."""
-        extra = {name: value for name, value in body.items() if name not in ("model", "max_tokens")}
-        return client.messages.create(
-            model=body["model"],
-            max_tokens=body["max_tokens"],
-            messages=[],
-            stream=stream,
-            extra_body=extra,
-            extra_headers=headers,
-        )
-
-    return create
+def _create(
+    own: Mapping[str, str], client: Any, body: Mapping[str, Any], stream: bool, headers: Mapping[str, str]
+) -> Any:
+    """Nearly everything goes as `extra_body`, which takes precedence and is not checked against what this SDK's
+    version knows. The clouds' clients want the model itself."""
+    extra = {name: value for name, value in body.items() if name not in ("model", "max_tokens")}
+    return client.messages.create(
+        model=body["model"],
+        max_tokens=body["max_tokens"],
+        messages=[],
+        stream=stream,
+        extra_body=extra,
+        extra_headers={**own, **headers},
+    )
 
 
 def _models(client: Any) -> Any:

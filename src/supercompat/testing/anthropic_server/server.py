@@ -22,7 +22,7 @@ from supercompat.testing.scripted.server import Answered
 _VERTEX = re.compile(
     r"(/v1)?/projects/[^/]+/locations/[^/]+/publishers/anthropic/models/([^/]+):(stream)?[rR]awPredict"
 )
-_VERTEX_VERSION = "vertex-2023-10-16"
+_VERTEX_VERSIONS = {"vertex-2023-10-16": VERSIONS[0], VERSIONS[1]: VERSIONS[1]}
 
 
 def echo(request: Received) -> Reply:
@@ -94,11 +94,12 @@ class AnthropicServer(LoopbackServer):
     def _on_vertex(self, received: Received, body: bytes, model: str) -> Reply | Failure:
         """The model is in the path, and the version in the body."""
         parsed = _parsed(body)
-        if parsed.pop("anthropic_version", None) != _VERTEX_VERSION:
+        version = _VERTEX_VERSIONS.get(parsed.pop("anthropic_version", ""))
+        if version is None:
             raise refused("anthropic_version: Field required")
         if "model" in parsed:
             raise refused("model: Extra inputs are not permitted")
-        return self._message(received, {**parsed, "model": model}, VERSIONS[0])
+        return self._message(received, {**parsed, "model": model}, version)
 
     def _known(self, model: str) -> str:
         if self._models is not None and model not in self._models:

@@ -4,6 +4,9 @@ from typing import Annotated, Any, Literal, TypeAlias, cast
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
+#: Steps of a path that only tell the shapes here apart.
+_UNSEEN = ("user", "assistant", "blocks")
+
 Name: TypeAlias = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 CallId: TypeAlias = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]+$")]
 
@@ -106,14 +109,22 @@ _AssistantBlock: TypeAlias = Annotated[
 ]
 
 
+def _form(content: Any) -> str:
+    return "text" if isinstance(content, str) else "blocks"
+
+
 class _UserMessage(_Shape):
     role: Literal["user"]
-    content: str | list[_UserBlock]
+    content: Annotated[
+        Annotated[str, Tag("text")] | Annotated[list[_UserBlock], Tag("blocks")], Discriminator(_form)
+    ]
 
 
 class _AssistantMessage(_Shape):
     role: Literal["assistant"]
-    content: str | list[_AssistantBlock]
+    content: Annotated[
+        Annotated[str, Tag("text")] | Annotated[list[_AssistantBlock], Tag("blocks")], Discriminator(_form)
+    ]
 
 
 class _InputSchema(BaseModel):
@@ -204,6 +215,7 @@ def first_problem(body: dict[str, Any], *, sampling: bool) -> str | None:
         (_SamplingRequest if sampling else _Request).model_validate(body)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"])
-        return f"{where}: {first['msg']}"
+        *steps, last = (str(step) for step in first["loc"])
+        where = [step for step in steps if step not in _UNSEEN]
+        return f"{'.'.join([*where, last])}: {first['msg']}"
     return None
