@@ -8,6 +8,7 @@ import anthropic
 import httpx2
 import pytest
 from anthropic.lib.bedrock import AnthropicBedrock, AnthropicBedrockMantle
+from anthropic.lib.foundry import AnthropicFoundry
 from anthropic.lib.vertex import AnthropicVertex, AsyncAnthropicVertex
 
 from supercompat import AnthropicClientAdapter
@@ -40,8 +41,9 @@ from supercompat.testing import (
 )
 from supercompat.testing import Usage as ScriptedUsage
 from tests.client_adapters.asking import ADD, NOW, PARAMS, ask, heard
-from tests.client_adapters.conftest import KEY, Connect, Kind, happened, opened
+from tests.client_adapters.conftest import KEY, Connect, Kind, happened, no_threads, opened
 from tests.client_adapters.test_anthropic_leaving import KINDS
+from tests.client_adapters.test_leaving import traced
 
 BILLED = UsageReported(Usage(11, 7))
 
@@ -380,6 +382,7 @@ class TestClients:
             AnthropicBedrock(aws_region="us-east-1", api_key=KEY),
             AnthropicBedrockMantle(aws_region="us-east-1", api_key=KEY),
             AnthropicVertex(region="global", project_id="p", access_token="t"),
+            AnthropicFoundry(resource="r", api_key=KEY),
         ],
         ids=lambda client: type(client).__name__,
     )
@@ -422,6 +425,34 @@ class TestClients:
         closing = client.close()
         if closing is not None:
             await closing
+
+    async def test_a_cloud_that_lists_no_models(self):
+        client = AnthropicFoundry(resource="r", api_key=KEY)
+        assert await AnthropicClientAdapter(client).connect(own_pool=False).models() == []
+
+    @pytest.mark.parametrize("how", ["binary", "traced"])
+    async def test_a_stream_that_only_the_sdk_can_read(self, server: AnthropicServer, how: str):
+        """Bedrock's wire is no text; a tracer wraps what it replaces."""
+        gate = Gate()
+        server.reply(reasoning("Hm.") + text("Hello"), text("Hel", gate, "lo"))
+
+        def rename(response: Any) -> None:
+            if how == "binary":
+                response.headers["content-type"] = "application/vnd.amazon.eventstream"
+
+        with httpx2.Client(event_hooks={"response": [rename]}) as http_client:
+            client = anthropic.Anthropic(
+                base_url=server.url, api_key=KEY, http_client=http_client, max_retries=0
+            )
+            if how == "traced":
+                client.messages.create = traced(client.messages.create)
+            connection = AnthropicClientAdapter(client).connect(own_pool=False)
+            assert (await heard(connection))[:2] == [ReasoningDelta("Hm."), TextDelta("Hello")]
+            async with connection.stream(ask()) as events:
+                assert await anext(events) == TextDelta("Hel")
+                await happened(gate.reached)
+            await happened(server.requests[1].closed)
+            await no_threads()
 
     def test_an_asynchronous_client_on_another_loop(self, server: AnthropicServer):
         """It is copied with connections of its own, and left as it was."""

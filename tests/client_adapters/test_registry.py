@@ -70,7 +70,7 @@ def test_options_that_do_not_exist(option: dict[str, Any]):
 def test_no_sdk_is_imported():
     script = (
         "import sys, supercompat.client_adapters.registry, supercompat.client_adapters.router\n"
-        "print(sorted({'openai', 'groq', 'httpx', 'httpx2', 'sqlalchemy'} & set(sys.modules)))"
+        "print(sorted({'anthropic', 'openai', 'groq', 'httpx', 'httpx2', 'sqlalchemy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -60,7 +60,7 @@ class AnthropicClientAdapter:
             Anthropic's own API for the version that takes them. By default they are ignored there.
 
     Raises:
-        ConfigurationError: `max_tokens` is below 1, or `sampling` is asked of Bedrock or Vertex.
+        ConfigurationError: `max_tokens` is below 1, or `sampling` is asked of another cloud.
         UnknownClientError: `client` is something else.
     """
 
@@ -68,7 +68,7 @@ class AnthropicClientAdapter:
         if max_tokens is not None and max_tokens < 1:
             raise ConfigurationError("max_tokens= must be at least 1.")
         is_asynchronous(client)
-        if sampling and not hasattr(client, "models"):
+        if sampling and not _lists_models(client):
             raise ConfigurationError("sampling=True needs a client of Anthropic's own API.")
         self._client = client
         self._max_tokens = max_tokens
@@ -113,7 +113,7 @@ class AnthropicConnection:
             yield await chat_answer(events, params)
 
     async def models(self) -> list[dict[str, Any]]:
-        if not hasattr(self._client, "models"):
+        if not _lists_models(self._client):
             return []
         return [_model(model) for model in await self._channel.models()]
 
@@ -151,6 +151,11 @@ def _create(
         extra_body=extra,
         extra_headers={**own, **headers},
     )
+
+
+def _lists_models(client: Any) -> bool:
+    """Anthropic's own API does, the clouds do not."""
+    return getattr(client, "models", None) is not None
 
 
 def _models(client: Any) -> Any:
