@@ -19,6 +19,7 @@ SKELETON = [
     "runtime",
     "api.__init__",
     "client_adapters.__init__",
+    "client_adapters.anthropic.__init__",
     "client_adapters.base",
     "client_adapters.groq",
     "client_adapters.openai",
@@ -51,6 +52,7 @@ OFFENDERS = [
     ("database", "storage_adapters.offender", "sqlalchemy"),
     ("http", "transport.httpx1", "httpx2"),
     ("sdks", "client_adapters.offender", "openai"),
+    ("sdks", "client_adapters.anthropic.request", "anthropic"),
     ("demo", "runtime", "rich"),
 ]
 
