@@ -19,6 +19,7 @@ SKELETON = [
     "runtime",
     "api.__init__",
     "client_adapters.__init__",
+    "client_adapters.anthropic.__init__",
     "client_adapters.base",
     "client_adapters.google.__init__",
     "client_adapters.groq",
@@ -54,6 +55,7 @@ OFFENDERS = [
     ("http", "transport.httpx1", "httpx2"),
     ("http", "client_adapters.google.offender", "httpcore"),
     ("sdks", "client_adapters.offender", "openai"),
+    ("sdks", "client_adapters.anthropic.request", "anthropic"),
     ("sdks", "client_adapters.groq", "google"),
     ("demo", "runtime", "rich"),
 ]

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from supercompat.client_adapters.anthropic import AnthropicClientAdapter
     from supercompat.client_adapters.google import GoogleClientAdapter
     from supercompat.client_adapters.groq import GroqClientAdapter
     from supercompat.client_adapters.mistral import MistralClientAdapter
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from supercompat.transport.sdk import async_supercompat, supercompat
 
 __all__ = [
+    "AnthropicClientAdapter",
     "CompletionsRunAdapter",
     "GoogleClientAdapter",
     "GroqClientAdapter",
@@ -31,6 +33,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AnthropicClientAdapter": "client_adapters.anthropic",
     "CompletionsRunAdapter": "run_adapters.completions",
     "GoogleClientAdapter": "client_adapters.google",
     "GroqClientAdapter": "client_adapters.groq",

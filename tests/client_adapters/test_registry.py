@@ -74,8 +74,8 @@ def test_options_that_do_not_exist(option: dict[str, Any]):
 def test_no_sdk_is_imported():
     script = (
         "import sys, supercompat.client_adapters.registry, supercompat.client_adapters.router\n"
-        "never = {'openai', 'google.genai', 'groq', 'mistralai', 'httpcore', 'httpcore2', 'httpx', 'httpx2'}\n"
-        "print(sorted((never | {'sqlalchemy'}) & set(sys.modules)))"
+        "never = {'anthropic', 'openai', 'google.genai', 'groq', 'mistralai', 'httpcore', 'httpcore2'}\n"
+        "print(sorted((never | {'httpx', 'httpx2', 'sqlalchemy'}) & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -110,11 +110,13 @@ class CompletionsConnection:
                 yield event
 
 
-def _create(client: Any, body: Mapping[str, Any], stream: bool) -> Any:
+def _create(client: Any, body: Mapping[str, Any], stream: bool, headers: Mapping[str, str]) -> Any:
     """Everything goes as `extra_body`: it takes precedence, is not checked against what this SDK's version knows,
     and spares the transformation of each message, which for a long conversation takes longer than all else."""
     how: dict[str, Any] = {"stream": True} if stream else {}
-    return client.chat.completions.create(model=body.get("model", ""), messages=[], extra_body=body, **how)
+    return client.chat.completions.create(
+        model=body.get("model", ""), messages=[], extra_body=body, extra_headers=headers, **how
+    )
 
 
 def _models(client: Any) -> Any:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from supercompat.client_adapters.anthropic import AnthropicClientAdapter
 from supercompat.client_adapters.base import ClientAdapter
 from supercompat.client_adapters.google import GoogleClientAdapter
 from supercompat.client_adapters.groq import GroqClientAdapter
@@ -27,7 +28,20 @@ class Row:
         )
 
 
+#: The SDK's other clients for clouds are made of the first two.
+_CLAUDES = (
+    "Anthropic",
+    "AsyncAnthropic",
+    "AnthropicBedrock",
+    "AsyncAnthropicBedrock",
+    "AnthropicBedrockMantle",
+    "AsyncAnthropicBedrockMantle",
+    "AnthropicVertex",
+    "AsyncAnthropicVertex",
+)
+
 REGISTRY = (
+    Row("anthropic", _CLAUDES, AnthropicClientAdapter),
     Row("google.genai", ("Client",), GoogleClientAdapter),
     Row("groq", ("Groq", "AsyncGroq"), GroqClientAdapter),
     Row("mistralai", ("Mistral", "MistralAzure", "MistralGCP"), MistralClientAdapter),

@@ -22,12 +22,12 @@ class Resource:
     """What is called of an SDK. Both functions return what the SDK does: an awaitable, for an asynchronous client.
 
     Args:
-        create: sends a request: takes the client, the body, and whether the answer is to be streamed.
+        create: sends a request: takes the client, the body, whether the answer is to be streamed, and headers.
         models: asks for a list of models.
         is_last: whether nothing follows a chunk, for a wire that does not end with `[DONE]`.
     """
 
-    create: Callable[[Any, Mapping[str, Any], bool], Any]
+    create: Callable[[Any, Mapping[str, Any], bool, Mapping[str, str]], Any]
     models: Callable[[Any], Any]
     is_last: Callable[[Mapping[str, Any]], bool] = lambda _: False
 
@@ -113,7 +113,7 @@ class _LoopTransfer:
 
     @asynccontextmanager
     async def stream(self, body: Mapping[str, Any]) -> AsyncIterator[AsyncIterator[Piece]]:
-        stream = await self._resource.create(self._client, body, True)
+        stream = await self._resource.create(self._client, body, True, {})
         response = _response(stream)
         pieces: AsyncIterator[Piece] = (
             (_plain(chunk) async for chunk in stream) if response is None else response.aiter_bytes()
@@ -125,7 +125,7 @@ class _LoopTransfer:
             await close(stream if response is None else response)
 
     async def complete(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        return _plain(await self._resource.create(self._client, body, False))
+        return _plain(await self._resource.create(self._client, body, False, {}))
 
     async def models(self) -> list[dict[str, Any]]:
         return _plain(await self._resource.models(self._client))["data"]
@@ -148,7 +148,7 @@ class _ThreadTransfer:
 
     async def complete(self, body: Mapping[str, Any]) -> dict[str, Any]:
         return await self._threads.run(
-            lambda call: _plain(self._resource.create(self._client, _checked(body, call), False))
+            lambda call: _plain(self._resource.create(self._client, body, False, _headers(call)))
         )
 
     async def models(self) -> list[dict[str, Any]]:
@@ -159,7 +159,7 @@ class _ThreadTransfer:
 
     @contextmanager
     def _pieces(self, body: Mapping[str, Any], call: Call) -> Iterator[Iterable[Piece]]:
-        stream = self._resource.create(self._client, _checked(body, call), True)
+        stream = self._resource.create(self._client, body, True, _headers(call))
         response = _response(stream)
         with closing(stream if response is None else response):
             call.check()
@@ -170,32 +170,31 @@ class _ThreadTransfer:
                 yield response.iter_bytes()
 
 
-class _CheckedMessage(dict[str, Any]):
-    """A message that can't be sent for a call that was left.
+class _CheckedText(str):
+    """The value of a header that can't be sent for a call that was left.
 
-    An SDK whose socket was shut down before the headers came tries again. It makes JSON of the body anew for that,
-    and so asks for the items of this, which is the only word that a caller of it has in the matter.
+    An SDK whose socket was shut down before the headers came tries again. It puts the headers together anew for
+    that, and so encodes this, which is the only word that a caller of it has in the matter.
     """
 
-    def __init__(self, message: dict[str, Any], call: Call) -> None:
-        super().__init__(message)
-        self._call = call
+    __slots__ = ("_call",)
 
-    def items(self) -> Any:
+    def __new__(cls, text: str, call: Call) -> "_CheckedText":
+        checked = super().__new__(cls, text)
+        checked._call = call
+        return checked
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
         self._call.check()
-        return super().items()
+        return super().encode(encoding, errors)
 
-    def __deepcopy__(self, memo: object) -> "_CheckedMessage":
+    def __deepcopy__(self, memo: object) -> "_CheckedText":
         """Itself: some clients copy a request, and nothing changes this."""
         return self
 
 
-def _checked(body: Mapping[str, Any], call: Call) -> Mapping[str, Any]:
-    messages = body.get("messages")
-    if not isinstance(messages, list) or not messages or not isinstance(messages[0], dict):
-        return body
-    first, *others = cast(list[dict[str, Any]], messages)
-    return {**body, "messages": [_CheckedMessage(first, call), *others]}
+def _headers(call: Call) -> dict[str, str]:
+    return {"Content-Type": _CheckedText("application/json", call)}
 
 
 def _response(stream: Any) -> Any | None:

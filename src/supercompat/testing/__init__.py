@@ -1,9 +1,10 @@
 """What tests are written with.
 
-`ScriptedModel` answers in process; `ScriptedServer`, `GoogleServer` and `MistralServer` are real servers that speak
-and enforce a provider's wire, for the real SDKs. All play the same replies.
+`ScriptedModel` answers in process; `ScriptedServer`, `AnthropicServer`, `GoogleServer` and `MistralServer` are real
+servers that speak and enforce a provider's wire, for the real SDKs. All play the same replies.
 """
 
+from supercompat.testing.anthropic_server import AnthropicServer
 from supercompat.testing.clock import FakeClock
 from supercompat.testing.google_server import GoogleServer
 from supercompat.testing.mistral_server import MistralServer
@@ -29,6 +30,7 @@ from supercompat.testing.scripted import Received
 
 __all__ = [
     "EMPTY_CHUNK",
+    "AnthropicServer",
     "Call",
     "Failure",
     "FakeClock",
