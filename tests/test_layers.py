@@ -19,8 +19,11 @@ SKELETON = [
     "runtime",
     "api.__init__",
     "client_adapters.__init__",
+    "client_adapters.anthropic.__init__",
     "client_adapters.base",
+    "client_adapters.google.__init__",
     "client_adapters.groq",
+    "client_adapters.mistral.__init__",
     "client_adapters.openai",
     "engine.__init__",
     "model.__init__",
@@ -50,7 +53,10 @@ OFFENDERS = [
     ("testing", "testing.offender", "supercompat.runtime"),
     ("database", "storage_adapters.offender", "sqlalchemy"),
     ("http", "transport.httpx1", "httpx2"),
+    ("http", "client_adapters.google.offender", "httpcore"),
     ("sdks", "client_adapters.offender", "openai"),
+    ("sdks", "client_adapters.anthropic.request", "anthropic"),
+    ("sdks", "client_adapters.groq", "google"),
     ("demo", "runtime", "rich"),
 ]
 

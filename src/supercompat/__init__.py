@@ -7,7 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from supercompat.client_adapters.anthropic import AnthropicClientAdapter
+    from supercompat.client_adapters.google import GoogleClientAdapter
     from supercompat.client_adapters.groq import GroqClientAdapter
+    from supercompat.client_adapters.mistral import MistralClientAdapter
     from supercompat.client_adapters.openai import OpenAIClientAdapter
     from supercompat.options import Options
     from supercompat.run_adapters.completions import CompletionsRunAdapter
@@ -16,9 +19,12 @@ if TYPE_CHECKING:
     from supercompat.transport.sdk import async_supercompat, supercompat
 
 __all__ = [
+    "AnthropicClientAdapter",
     "CompletionsRunAdapter",
+    "GoogleClientAdapter",
     "GroqClientAdapter",
     "MemoryStorageAdapter",
+    "MistralClientAdapter",
     "OpenAIClientAdapter",
     "Options",
     "SQLAlchemyStorageAdapter",
@@ -27,9 +33,12 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AnthropicClientAdapter": "client_adapters.anthropic",
     "CompletionsRunAdapter": "run_adapters.completions",
+    "GoogleClientAdapter": "client_adapters.google",
     "GroqClientAdapter": "client_adapters.groq",
     "MemoryStorageAdapter": "storage_adapters.memory",
+    "MistralClientAdapter": "client_adapters.mistral",
     "OpenAIClientAdapter": "client_adapters.openai",
     "Options": "options",
     "SQLAlchemyStorageAdapter": "storage_adapters.sql",

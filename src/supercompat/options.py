@@ -19,6 +19,9 @@ class Options:
         drain: seconds for which `close()` waits for running runs before it hands them over (with memory
             storage: cancels them).
         provider_threads: how many calls of a synchronous provider client may be under way at once.
+        fetch_images: whether images that a message gives by http(s) URL are fetched by this process, for providers
+            that take only bytes: from public addresses, within limits of size and time. Otherwise such a message
+            ends the run with an error.
         clock: what time it is; for tests.
 
     Raises:
@@ -30,6 +33,7 @@ class Options:
     on_crash: Literal["fail", "restart"] = "fail"
     drain: float = 10.0
     provider_threads: int = 64
+    fetch_images: bool = True
     clock: Clock = field(default_factory=SystemClock)
 
     def __post_init__(self) -> None:

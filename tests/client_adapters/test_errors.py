@@ -1,6 +1,7 @@
 """Provider error -> ours, for errors of any SDK's shape."""
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -58,6 +59,7 @@ def test_statuses(status: int, code: str):
     [
         ({"code": "insufficient_quota"}, "rate_limit_exceeded"),
         ({"type": "rate_limit_error"}, "rate_limit_exceeded"),
+        ({"type": "rate_limited", "code": "1300"}, "rate_limit_exceeded"),
         ({"status": "RESOURCE_EXHAUSTED", "code": 429}, "rate_limit_exceeded"),
         ({"code": "context_length_exceeded"}, "invalid_prompt"),
         ({"code": "content_filter"}, "invalid_prompt"),
@@ -158,6 +160,12 @@ def test_the_client_s_own_key_is_masked_everywhere():
     assert found.body == {"message": "… is wrong", "details": [{"seen": "<…>"}], "count": 1}
     assert found.__cause__ is None
     assert found.__suppress_context__
+
+
+def test_a_key_in_another_make_of_sdk_is_masked_too():
+    client = Client()
+    client.sdk_configuration = SimpleNamespace(security=SimpleNamespace(api_key="0123-local-secret"))  # type: ignore[attr-defined]
+    assert translated(Failure("0123-local-secret is wrong"), client).message == "… is wrong"
 
 
 @pytest.mark.parametrize("key", ["ollama", "", None, 7])

@@ -7,7 +7,9 @@ from typing import Any
 import groq
 import openai
 import pytest
+from google import genai
 
+from supercompat.client_adapters.google import GoogleClientAdapter
 from supercompat.client_adapters.groq import GroqClientAdapter
 from supercompat.client_adapters.openai import OpenAIClientAdapter
 from supercompat.client_adapters.registry import adapter_for
@@ -24,6 +26,7 @@ class Derived(openai.OpenAI):
         (openai.OpenAI, OpenAIClientAdapter),
         (openai.AsyncOpenAI, OpenAIClientAdapter),
         (Derived, OpenAIClientAdapter),
+        (genai.Client, GoogleClientAdapter),
         (groq.Groq, GroqClientAdapter),
         (groq.AsyncGroq, GroqClientAdapter),
     ],
@@ -46,6 +49,7 @@ def test_anything_else_is_refused_with_what_is_taken(client: object):
     with pytest.raises(UnknownClientError, match=r"openai\.OpenAI, openai\.AsyncOpenAI") as caught:
         adapter_for(client)
     assert "groq.Groq" in str(caught.value)
+    assert "google.genai.Client" in str(caught.value)
     assert type(client).__qualname__ in str(caught.value)
 
 
@@ -70,7 +74,8 @@ def test_options_that_do_not_exist(option: dict[str, Any]):
 def test_no_sdk_is_imported():
     script = (
         "import sys, supercompat.client_adapters.registry, supercompat.client_adapters.router\n"
-        "print(sorted({'openai', 'groq', 'httpx', 'httpx2', 'sqlalchemy'} & set(sys.modules)))"
+        "never = {'anthropic', 'openai', 'google.genai', 'groq', 'mistralai', 'httpcore', 'httpcore2'}\n"
+        "print(sorted((never | {'httpx', 'httpx2', 'sqlalchemy'}) & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

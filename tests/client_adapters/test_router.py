@@ -7,6 +7,7 @@ import openai
 import pytest
 
 from supercompat.client_adapters.base import ClientAdapter, Connection
+from supercompat.client_adapters.fetch import ImageFetcher
 from supercompat.client_adapters.openai import OpenAIClientAdapter
 from supercompat.client_adapters.router import ModelRouter
 from supercompat.client_adapters.threads import ProviderThreads
@@ -22,7 +23,9 @@ class Counting(OpenAIClientAdapter):
 
     connected = 0
 
-    def connect(self, *, own_pool: bool, threads: ProviderThreads | None = None) -> Any:
+    def connect(
+        self, *, own_pool: bool, threads: ProviderThreads | None = None, images: ImageFetcher | None = None
+    ) -> Any:
         self.connected += 1
         return super().connect(own_pool=own_pool, threads=threads)
 

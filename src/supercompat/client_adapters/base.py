@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from supercompat.client_adapters.fetch import ImageFetcher
 from supercompat.client_adapters.threads import ProviderThreads
 from supercompat.model.events import ModelEvent
 from supercompat.model.request import ModelRequest
@@ -67,12 +68,15 @@ class Connection(Protocol):
 class ClientAdapter(Protocol):
     """Translates between the neutral model types and one provider, through that provider's own SDK client."""
 
-    def connect(self, *, own_pool: bool, threads: ProviderThreads | None = None) -> Connection:
+    def connect(
+        self, *, own_pool: bool, threads: ProviderThreads | None = None, images: ImageFetcher | None = None
+    ) -> Connection:
         """Prepare for use on the running event loop.
 
         Args:
             own_pool: the loop is not the one that the user's asynchronous client belongs to. Where its SDK allows,
                 a copy with a connection pool of its own is used. Synchronous clients run in threads and ignore it.
             threads: those for the calls of synchronous clients; None for a default number of their own.
+            images: fetches those that the provider takes only as bytes; None for one with default limits.
         """
         ...

@@ -27,20 +27,38 @@ class Row:
 
 
 #: The first row that fits gives the `last_error.code` (C-110, C-111, C-112); if none does, it is `server_error`.
-#: Words come first: Groq says 413 for a rate limit, and 400 where its model called a tool badly.
+#: Words come first: Groq says 413 for a rate limit, and 400 where its model called a tool badly; Google says 400 for
+#: a wrong key.
 TABLE = (
     Row(
         "rate_limit_exceeded",
-        words={"insufficient_quota", "rate_limit_error", "rate_limit_exceeded", "RESOURCE_EXHAUSTED"},
+        words={
+            "insufficient_quota",
+            "rate_limit_error",
+            "rate_limit_exceeded",
+            "rate_limited",
+            "RESOURCE_EXHAUSTED",
+        },
     ),
-    Row("server_error", words={"invalid_api_key", "model_not_found", "overloaded_error", "tool_use_failed"}),
+    Row(
+        "server_error",
+        words={
+            "API_KEY_INVALID",
+            "FAILED_PRECONDITION",
+            "invalid_api_key",
+            "model_not_found",
+            "overloaded_error",
+            "tool_use_failed",
+        },
+    ),
     Row("invalid_prompt", words={"content_filter", "context_length_exceeded", "invalid_prompt"}),
     Row("rate_limit_exceeded", statuses={402, 429}),
     Row("invalid_prompt", statuses={400, 413, 422}),
 )
 
-#: Packages whose exceptions mean that a call failed on its way, beside those of the client's own SDK.
-_NETWORK = {"aiohttp", "anyio", "httpcore", "httpcore2", "httpx", "httpx2"}
+#: Packages whose exceptions mean that a call failed on its way, beside those of the client's own SDK. pydantic's come
+#: out of an SDK that can't read what it was sent.
+_NETWORK = {"aiohttp", "anyio", "httpcore", "httpcore2", "httpx", "httpx2", "pydantic_core"}
 
 _KEY = r"[\w*.\-]{6,}[\w*]"
 _SECRETS = (
@@ -112,7 +130,9 @@ def _translated(error: Exception) -> ProviderError:
         # google-genai's name for it; openai's `code` is a text.
         status = getattr(error, "code", None)
     known = status if isinstance(status, int) and status >= 400 else None
-    return _provider_error(getattr(error, "body", None), status=known, fallback=_text_of(error))
+    # The second is google-genai's name for it.
+    body = getattr(error, "body", None) or getattr(error, "details", None)
+    return _provider_error(body, status=known, fallback=_text_of(error))
 
 
 def _provider_error(body: object, *, status: int | None, fallback: str) -> ProviderError:
@@ -153,10 +173,18 @@ def _message(error: Mapping[str, Any]) -> str:
 
 def _run_code(error: Mapping[str, Any], status: int | None) -> RunErrorCode:
     words = {error.get(name) for name in ("type", "code", "status") if isinstance(error.get(name), str)}
+    words |= _reasons(error.get("details"))
     for row in TABLE:
         if words.intersection(row.words) or status in row.statuses:
             return row.code
     return "server_error"
+
+
+def _reasons(details: object) -> set[str]:
+    """Google's words for what is wrong, finer than its status."""
+    found = cast(list[object], details) if isinstance(details, list) else []
+    reasons = [cast(dict[str, Any], each).get("reason") for each in found if isinstance(each, dict)]
+    return {reason for reason in reasons if isinstance(reason, str)}
 
 
 def _text_of(error: BaseException) -> str:
@@ -171,10 +199,20 @@ def _text_of(error: BaseException) -> str:
 
 
 def _masked(error: ProviderError, client: object) -> ProviderError:
-    key = getattr(client, "api_key", None)
+    key = _key_of(client)
     secrets = [key] if isinstance(key, str) and len(key) >= _SHORTEST_SECRET else []
     body = cast(dict[str, object] | None, _masked_value(error.body, secrets))
     return ProviderError(mask(error.message, secrets), code=error.code, status=error.status, body=body)
+
+
+def _key_of(client: object) -> object:
+    """The client's key, where Stainless' SDKs, Google's or Speakeasy's keep it."""
+    security = getattr(getattr(client, "sdk_configuration", None), "security", None)
+    for holder in (client, getattr(client, "_api_client", None), security):
+        key = getattr(holder, "api_key", None)
+        if key is not None:
+            return key
+    return None
 
 
 def _masked_value(value: object, secrets: Collection[str]) -> object:

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from supercompat.client_adapters.stainless import Quirks, StainlessConnection, is_asynchronous
+from supercompat.client_adapters.completions import CompletionsConnection, Quirks
+from supercompat.client_adapters.fetch import ImageFetcher
+from supercompat.client_adapters.stainless import is_asynchronous
 from supercompat.client_adapters.threads import ProviderThreads
 
 if TYPE_CHECKING:
@@ -47,5 +49,7 @@ class GroqClientAdapter:
         is_asynchronous(client)
         self._client = client
 
-    def connect(self, *, own_pool: bool, threads: ProviderThreads | None = None) -> StainlessConnection:
-        return StainlessConnection(self._client, _QUIRKS, own_pool=own_pool, threads=threads)
+    def connect(
+        self, *, own_pool: bool, threads: ProviderThreads | None = None, images: ImageFetcher | None = None
+    ) -> CompletionsConnection:
+        return CompletionsConnection(self._client, _QUIRKS, own_pool=own_pool, threads=threads)

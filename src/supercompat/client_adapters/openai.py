@@ -3,13 +3,10 @@
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from supercompat.client_adapters.completions import CompletionsConnection, ForcedToolChoice, Quirks
+from supercompat.client_adapters.fetch import ImageFetcher
 from supercompat.client_adapters.openai_wire import MaxTokensField
-from supercompat.client_adapters.stainless import (
-    ForcedToolChoice,
-    Quirks,
-    StainlessConnection,
-    is_asynchronous,
-)
+from supercompat.client_adapters.stainless import is_asynchronous
 from supercompat.client_adapters.threads import ProviderThreads
 from supercompat.errors import ConfigurationError
 
@@ -63,13 +60,15 @@ class OpenAIClientAdapter:
         self._forced_tool_choice: ForcedToolChoice = forced_tool_choice
         self._max_tokens_field: MaxTokensField | None = max_tokens_field
 
-    def connect(self, *, own_pool: bool, threads: ProviderThreads | None = None) -> StainlessConnection:
+    def connect(
+        self, *, own_pool: bool, threads: ProviderThreads | None = None, images: ImageFetcher | None = None
+    ) -> CompletionsConnection:
         quirks = Quirks(
             max_tokens_field=self._max_tokens_field or _max_tokens_field(str(self._client.base_url)),
             forced_tool_choice=self._forced_tool_choice,
             context_window=self._context_window,
         )
-        return StainlessConnection(self._client, quirks, own_pool=own_pool, threads=threads)
+        return CompletionsConnection(self._client, quirks, own_pool=own_pool, threads=threads)
 
 
 def _max_tokens_field(base_url: str) -> MaxTokensField:

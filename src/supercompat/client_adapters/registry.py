@@ -4,8 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from supercompat.client_adapters.anthropic import AnthropicClientAdapter
 from supercompat.client_adapters.base import ClientAdapter
+from supercompat.client_adapters.google import GoogleClientAdapter
 from supercompat.client_adapters.groq import GroqClientAdapter
+from supercompat.client_adapters.mistral import MistralClientAdapter
 from supercompat.client_adapters.openai import OpenAIClientAdapter
 from supercompat.errors import UnknownClientError
 
@@ -20,13 +23,28 @@ class Row:
 
     def fits(self, client: object) -> bool:
         return any(
-            kind.__name__ in self.names and kind.__module__.partition(".")[0] == self.package
+            kind.__name__ in self.names and f"{kind.__module__}.".startswith(f"{self.package}.")
             for kind in type(client).__mro__
         )
 
 
+#: The SDK's other clients for clouds are made of the first two.
+_CLAUDES = (
+    "Anthropic",
+    "AsyncAnthropic",
+    "AnthropicBedrock",
+    "AsyncAnthropicBedrock",
+    "AnthropicBedrockMantle",
+    "AsyncAnthropicBedrockMantle",
+    "AnthropicVertex",
+    "AsyncAnthropicVertex",
+)
+
 REGISTRY = (
+    Row("anthropic", _CLAUDES, AnthropicClientAdapter),
+    Row("google.genai", ("Client",), GoogleClientAdapter),
     Row("groq", ("Groq", "AsyncGroq"), GroqClientAdapter),
+    Row("mistralai", ("Mistral", "MistralAzure", "MistralGCP"), MistralClientAdapter),
     Row("openai", ("OpenAI", "AsyncOpenAI"), OpenAIClientAdapter),
 )
 

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from supercompat.client_adapters.base import ChatAnswer, ClientAdapter, Connection
+from supercompat.client_adapters.fetch import ImageFetcher
 from supercompat.client_adapters.threads import ProviderThreads
 from supercompat.errors import ProviderError
 from supercompat.model.events import ModelEvent
@@ -22,6 +23,7 @@ class ModelRouter:
             the order given. Upper and lower case differ.
         aliases: from the name that is asked for to the one that the provider knows; applied once, before routing.
         threads: how many calls of synchronous clients may be under way at once, over all adapters.
+        images: fetches images for the adapters that need it; None for one with default limits.
     """
 
     def __init__(
@@ -30,10 +32,12 @@ class ModelRouter:
         aliases: Mapping[str, str] | None = None,
         *,
         threads: int = 64,
+        images: ImageFetcher | None = None,
     ) -> None:
         self._routes = dict(routes)
         self._aliases = dict(aliases or {})
         self._threads = threads
+        self._images = images
 
     def serves(self, model: str) -> bool:
         """Whether an adapter serves the model that is asked for by this name. Uses no network."""
@@ -55,11 +59,15 @@ class ModelRouter:
         plain = [model for name, model in known.items() if name not in self._aliases]
         return plain + [{**model, "id": alias} for alias, model in aliases.items()]
 
-    def connect(self, *, own_pool: bool, threads: ProviderThreads | None = None) -> Connection:
+    def connect(
+        self, *, own_pool: bool, threads: ProviderThreads | None = None, images: ImageFetcher | None = None
+    ) -> Connection:
         threads = threads or ProviderThreads(self._threads)
+        images = images or self._images or ImageFetcher()
         adapters = {id(adapter): adapter for adapter in self._routes.values()}
         connections = {
-            key: adapter.connect(own_pool=own_pool, threads=threads) for key, adapter in adapters.items()
+            key: adapter.connect(own_pool=own_pool, threads=threads, images=images)
+            for key, adapter in adapters.items()
         }
         return _RoutedConnection(self, connections)
 

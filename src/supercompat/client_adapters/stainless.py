@@ -1,184 +1,79 @@
-"""Connections over the SDKs that Stainless generates (openai, groq, …), whose clients are all of one shape."""
+"""Requests through the SDKs that Stainless generates (openai, anthropic, …), whose clients are all of one shape."""
 
-import asyncio
-import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
     asynccontextmanager,
     closing,
     contextmanager,
-    suppress,
 )
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias, cast
+from typing import Any, Protocol, cast
 
-from supercompat.client_adapters.base import ChatAnswer
+from supercompat.client_adapters.chunks import Piece, chunks_of, close
 from supercompat.client_adapters.errors import error_in_answer, provider_errors
-from supercompat.client_adapters.openai_wire import (
-    AnswerReader,
-    FrameReader,
-    MaxTokensField,
-    request_body,
-)
 from supercompat.client_adapters.threads import Call, ProviderThreads
 from supercompat.errors import UnknownClientError
-from supercompat.model.events import ModelEvent
-from supercompat.model.families import context_window
-from supercompat.model.forced_choice import ForcedCallReader, forced_functions, with_schema
-from supercompat.model.request import JsonSchemaFormat, ModelRequest
-
-ForcedToolChoice: TypeAlias = Literal["native", "json_schema"]
-
-#: A piece of a streamed answer: bytes as the socket gave them, or a chunk where something of the user's, such as a
-#: tracer, stands between the SDK's stream and us.
-Piece: TypeAlias = bytes | dict[str, Any]
-
-#: Seconds that a provider gets to end its response after it said that nothing follows. The end has to be read, or
-#: the connection can't be used again.
-LINGER = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Quirks:
-    """How a provider deviates from OpenAI.
+class Resource:
+    """What is called of an SDK. Both functions return what the SDK does: an awaitable, for an asynchronous client.
 
     Args:
-        max_tokens_field: the name of the field for the upper bound of an answer.
-        usage_option: whether a stream has to be asked to report its usage.
-        streams_schemas: whether an answer that has to fit a JSON schema can be streamed; else it comes at once.
-        forced_tool_choice: whether the server honours a forced tool choice, or has to be held to it by a schema.
-        context_window: how many tokens its models take, prompt and answer together; None for what is known of each.
-        chat_body: makes the body that is sent from that of a chat request which is passed through.
+        create: sends a request: takes the client, the body, whether the answer is to be streamed, and headers.
+        models: asks for a list of models.
+        is_last: whether nothing follows a chunk, for a wire that does not end with `[DONE]`.
     """
 
-    max_tokens_field: MaxTokensField = "max_completion_tokens"
-    usage_option: bool = True
-    streams_schemas: bool = True
-    forced_tool_choice: ForcedToolChoice = "native"
-    context_window: int | None = None
-    chat_body: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
+    create: Callable[[Any, Mapping[str, Any], bool, Mapping[str, str]], Any]
+    models: Callable[[Any], Any]
+    is_last: Callable[[Mapping[str, Any]], bool] = lambda _: False
 
 
-class StainlessConnection:
-    """A `Connection` over an SDK client, for the running event loop.
+class Channel:
+    """Requests through an SDK client, for the running event loop. Raises `ProviderError` for what the SDK raises.
 
     Args:
-        client: the user's. It is never changed nor closed, and referred to for as long as the connection lives.
+        client: the user's. It is never changed nor closed, and referred to for as long as the channel lives.
         own_pool: whether the loop is not the one that an asynchronous client belongs to.
         threads: those for a synchronous client; None for 64 of its own.
     """
 
     def __init__(
-        self, client: Any, quirks: Quirks, *, own_pool: bool, threads: ProviderThreads | None
+        self, client: Any, resource: Resource, *, own_pool: bool, threads: ProviderThreads | None
     ) -> None:
         self._client = client
-        self._quirks = quirks
+        self._resource = resource
         self._transfer: _Transfer
         if is_asynchronous(client):
-            self._transfer = _LoopTransfer(client, own_pool=own_pool)
+            self._transfer = _LoopTransfer(client, resource, own_pool=own_pool)
         else:
-            self._transfer = _ThreadTransfer(client, threads or ProviderThreads())
-
-    def context_window(self, model: str) -> int:
-        return self._quirks.context_window or context_window(model)
+            self._transfer = _ThreadTransfer(client, resource, threads or ProviderThreads())
 
     @asynccontextmanager
-    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[ModelEvent]]:
-        translate: Callable[[Iterable[ModelEvent]], Iterable[ModelEvent]] = iter
-        if self._quirks.forced_tool_choice == "json_schema" and (functions := forced_functions(request)):
-            request = with_schema(request, functions)
-            translate = ForcedCallReader().read
-        at_once = isinstance(request.response_format, JsonSchemaFormat) and not self._quirks.streams_schemas
-        body = request_body(
-            request,
-            max_tokens_field=self._quirks.max_tokens_field,
-            usage_option=self._quirks.usage_option,
-            stream=not at_once,
-        )
-        async with self._one_chunk(body) if at_once else self._chunks(body) as chunks:
-            events = self._events(chunks, translate)
-            try:
-                yield events
-            finally:
-                await _close(events)
+    async def chunks(self, body: Mapping[str, Any]) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+        """The chunks of a streamed answer. Leaving the context closes the provider's stream."""
+        async with AsyncExitStack() as stack:
+            with provider_errors(self._client):
+                pieces = await stack.enter_async_context(self._transfer.stream(body))
+            chunks = chunks_of(pieces, self._client, is_last=self._resource.is_last)
+            yield await stack.enter_async_context(chunks)
 
-    @asynccontextmanager
-    async def chat(self, params: Mapping[str, Any]) -> AsyncIterator[ChatAnswer]:
-        body = self._quirks.chat_body(params)
-        if not body.get("stream"):
-            yield ChatAnswer(body=await self._complete(body))
-            return
-        async with self._chunks(body) as chunks:
-            yield ChatAnswer(chunks=chunks)
+    async def complete(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """An answer that is not streamed."""
+        with provider_errors(self._client):
+            return await self._transfer.complete(body)
 
     async def models(self) -> list[dict[str, Any]]:
+        """The models, as the provider describes them."""
         with provider_errors(self._client):
             return await self._transfer.models()
 
     async def aclose(self) -> None:
+        """Close what was opened here; never the client."""
         await self._transfer.aclose()
-
-    async def _complete(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        with provider_errors(self._client):
-            return await self._transfer.complete(body)
-
-    @asynccontextmanager
-    async def _one_chunk(self, body: Mapping[str, Any]) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
-        async def chunks() -> AsyncIterator[dict[str, Any]]:
-            yield answer
-
-        answer = await self._complete(body)
-        yield chunks()
-
-    @asynccontextmanager
-    async def _chunks(self, body: Mapping[str, Any]) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
-        async with AsyncExitStack() as stack:
-            with provider_errors(self._client):
-                pieces = await stack.enter_async_context(self._transfer.stream(body))
-            frames = FrameReader()
-            chunks = self._read(pieces, frames)
-            try:
-                yield chunks
-            finally:
-                await _close(chunks)
-                if frames.done:
-                    await _read_to_end(pieces)
-
-    async def _read(
-        self, pieces: AsyncIterator[Piece], frames: FrameReader
-    ) -> AsyncGenerator[dict[str, Any], None]:
-        first: Piece = b""
-        with provider_errors(self._client):
-            async for piece in pieces:
-                first = first or piece
-                if isinstance(piece, dict):
-                    yield piece
-                    continue
-                for data in frames.read(piece):
-                    yield _chunk(data)
-                if frames.done:
-                    return
-            for data in frames.finish():
-                yield _chunk(data)
-            if isinstance(first, bytes) and not frames.count:
-                raise error_in_answer(
-                    f"The provider sent no events, but: {first[:200].decode(errors='replace')}"
-                )
-
-    async def _events(
-        self,
-        chunks: AsyncIterator[dict[str, Any]],
-        translate: Callable[[Iterable[ModelEvent]], Iterable[ModelEvent]],
-    ) -> AsyncGenerator[ModelEvent, None]:
-        answer = AnswerReader()
-        with provider_errors(self._client):
-            async for chunk in chunks:
-                for event in translate(answer.read(chunk)):
-                    yield event
-            for event in translate(answer.finish()):
-                yield event
 
 
 def is_asynchronous(client: object) -> bool:
@@ -211,13 +106,14 @@ class _Transfer(Protocol):
 class _LoopTransfer:
     """An asynchronous client on the running loop."""
 
-    def __init__(self, client: Any, *, own_pool: bool) -> None:
+    def __init__(self, client: Any, resource: Resource, *, own_pool: bool) -> None:
+        self._resource = resource
         self._pool = _new_pool(client) if own_pool else None
         self._client = client if self._pool is None else client.with_options(http_client=self._pool)
 
     @asynccontextmanager
     async def stream(self, body: Mapping[str, Any]) -> AsyncIterator[AsyncIterator[Piece]]:
-        stream = await _create(self._client, body, stream=True)
+        stream = await self._resource.create(self._client, body, True, {})
         response = _response(stream)
         pieces: AsyncIterator[Piece] = (
             (_plain(chunk) async for chunk in stream) if response is None else response.aiter_bytes()
@@ -225,14 +121,14 @@ class _LoopTransfer:
         try:
             yield pieces
         finally:
-            await _close(pieces)
-            await _close(stream if response is None else response)
+            await close(pieces)
+            await close(stream if response is None else response)
 
     async def complete(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        return _plain(await _create(self._client, body, stream=False))
+        return _plain(await self._resource.create(self._client, body, False, {}))
 
     async def models(self) -> list[dict[str, Any]]:
-        return _plain(await self._client.models.list())["data"]
+        return _plain(await self._resource.models(self._client))["data"]
 
     async def aclose(self) -> None:
         if self._pool is not None:
@@ -242,8 +138,9 @@ class _LoopTransfer:
 class _ThreadTransfer:
     """A synchronous client, in a thread for each request."""
 
-    def __init__(self, client: Any, threads: ProviderThreads) -> None:
+    def __init__(self, client: Any, resource: Resource, threads: ProviderThreads) -> None:
         self._client = client
+        self._resource = resource
         self._threads = threads
 
     def stream(self, body: Mapping[str, Any]) -> AbstractAsyncContextManager[AsyncIterator[Piece]]:
@@ -251,18 +148,18 @@ class _ThreadTransfer:
 
     async def complete(self, body: Mapping[str, Any]) -> dict[str, Any]:
         return await self._threads.run(
-            lambda call: _plain(_create(self._client, _checked(body, call), stream=False))
+            lambda call: _plain(self._resource.create(self._client, body, False, _headers(call)))
         )
 
     async def models(self) -> list[dict[str, Any]]:
-        return await self._threads.run(lambda _: _plain(self._client.models.list())["data"])
+        return await self._threads.run(lambda _: _plain(self._resource.models(self._client))["data"])
 
     async def aclose(self) -> None:
         await self._threads.aclose()
 
     @contextmanager
     def _pieces(self, body: Mapping[str, Any], call: Call) -> Iterator[Iterable[Piece]]:
-        stream = _create(self._client, _checked(body, call), stream=True)
+        stream = self._resource.create(self._client, body, True, _headers(call))
         response = _response(stream)
         with closing(stream if response is None else response):
             call.check()
@@ -273,41 +170,42 @@ class _ThreadTransfer:
                 yield response.iter_bytes()
 
 
-class _CheckedMessage(dict[str, Any]):
-    """A message that can't be sent for a call that was left.
+class _CheckedText(str):
+    """The value of a header that can't be sent for a call that was left.
 
-    An SDK whose socket was shut down before the headers came tries again. It makes JSON of the body anew for that,
-    and so asks for the items of this, which is the only word that a caller of it has in the matter.
+    An SDK whose socket was shut down before the headers came tries again. It puts the headers together anew for
+    that, and so encodes this, which is the only word that a caller of it has in the matter.
     """
 
-    def __init__(self, message: dict[str, Any], call: Call) -> None:
-        super().__init__(message)
-        self._call = call
+    __slots__ = ("_call",)
 
-    def items(self) -> Any:
+    def __new__(cls, text: str, call: Call) -> "_CheckedText":
+        checked = super().__new__(cls, text)
+        checked._call = call
+        return checked
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
         self._call.check()
-        return super().items()
+        return super().encode(encoding, errors)
+
+    def __deepcopy__(self, memo: object) -> "_CheckedText":
+        """Itself: some clients copy a request, and nothing changes this."""
+        return self
 
 
-def _checked(body: Mapping[str, Any], call: Call) -> Mapping[str, Any]:
-    messages = body.get("messages")
-    if not isinstance(messages, list) or not messages or not isinstance(messages[0], dict):
-        return body
-    first, *others = cast(list[dict[str, Any]], messages)
-    return {**body, "messages": [_CheckedMessage(first, call), *others]}
-
-
-def _create(client: Any, body: Mapping[str, Any], *, stream: bool) -> Any:
-    """Everything goes as `extra_body`: it takes precedence, is not checked against what this SDK's version knows,
-    and spares the transformation of each message, which for a long conversation takes longer than all else."""
-    how: dict[str, Any] = {"stream": True} if stream else {}
-    return client.chat.completions.create(model=body.get("model", ""), messages=[], extra_body=body, **how)
+def _headers(call: Call) -> dict[str, str]:
+    return {"Content-Type": _CheckedText("application/json", call)}
 
 
 def _response(stream: Any) -> Any | None:
-    """The httpx response under an SDK's stream, to be read without the SDK; None under anything else."""
-    response = getattr(stream, "response", None)
-    return response if hasattr(response, "aiter_bytes") else None
+    """The httpx response under an SDK's stream, to be read without the SDK. None under anything else, for a wire
+    that is no text, as Bedrock's, and where the SDK itself traces what it reads."""
+    response: Any = getattr(stream, "response", None)
+    if not hasattr(response, "aiter_bytes"):
+        return None
+    is_binary = "amazon.eventstream" in response.headers.get("content-type", "")
+    is_traced = getattr(response.stream, "stream_observer", None) is not None
+    return None if is_binary or is_traced else response
 
 
 def _new_pool(client: Any) -> Any | None:
@@ -325,28 +223,3 @@ def _plain(answer: Any) -> dict[str, Any]:
         raise error_in_answer(f"The provider sent no JSON, but: {answer[:200]}")
     # Answers are not validated, so that what does not fit the types is no reason to warn.
     return answer.model_dump(by_alias=True, exclude_unset=True, warnings=False)
-
-
-def _chunk(data: bytes) -> dict[str, Any]:
-    chunk = json.loads(data)
-    if not isinstance(chunk, dict):
-        return {}
-    members = cast(dict[str, Any], chunk)
-    if members.get("error"):
-        raise error_in_answer(members["error"])
-    return members
-
-
-async def _close(closable: Any) -> None:
-    """Close a generator, a stream or a response. If another task is inside of a generator, that it can't be closed
-    does not matter: what it reads from is closed next."""
-    close = getattr(closable, "aclose", None) or closable.close
-    with suppress(RuntimeError):
-        await close()
-
-
-async def _read_to_end(pieces: AsyncIterator[Piece]) -> None:
-    with suppress(Exception):
-        async with asyncio.timeout(LINGER):
-            async for _ in pieces:
-                pass

@@ -23,7 +23,7 @@ _WINDOWS: Final = (
     ("gpt-3.5|gpt-35", 16_385),
     (r"o\d|codex", 200_000),
     ("gpt-oss", 131_072),
-    ("claude", 200_000),
+    (r"(.*\.)?claude", 200_000),
     ("gemini-1.5-pro", 2_097_152),
     ("gemini-1.0|gemini-pro", 32_768),
     ("gemini", 1_048_576),

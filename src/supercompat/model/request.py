@@ -128,6 +128,7 @@ class ModelRequest:
         turns: the conversation, oldest first. A `ToolTurn` answers a call of the nearest `AssistantTurn` before it.
         response_format: None for free text.
         max_completion_tokens: upper bound of this one answer, in tokens.
+        stop: texts before which the answer ends.
     """
 
     model: str
@@ -141,3 +142,4 @@ class ModelRequest:
     top_p: float | None = None
     max_completion_tokens: int | None = None
     reasoning_effort: str | None = None
+    stop: tuple[str, ...] = ()

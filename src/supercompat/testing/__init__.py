@@ -1,12 +1,15 @@
 """What tests are written with.
 
-`ScriptedModel` answers in process; `ScriptedServer` is a real server that speaks and enforces a provider's wire, for
-the real SDKs. Both play the same replies.
+`ScriptedModel` answers in process; `ScriptedServer`, `AnthropicServer`, `GoogleServer` and `MistralServer` are real
+servers that speak and enforce a provider's wire, for the real SDKs. All play the same replies.
 """
 
+from supercompat.testing.anthropic_server import AnthropicServer
 from supercompat.testing.clock import FakeClock
+from supercompat.testing.google_server import GoogleServer
+from supercompat.testing.mistral_server import MistralServer
 from supercompat.testing.model import ScriptedModel
-from supercompat.testing.openai_server import Received, ScriptedServer
+from supercompat.testing.openai_server import ScriptedServer
 from supercompat.testing.replies import (
     EMPTY_CHUNK,
     Call,
@@ -23,13 +26,17 @@ from supercompat.testing.replies import (
     text,
     tool_calls,
 )
+from supercompat.testing.scripted import Received
 
 __all__ = [
     "EMPTY_CHUNK",
+    "AnthropicServer",
     "Call",
     "Failure",
     "FakeClock",
     "Gate",
+    "GoogleServer",
+    "MistralServer",
     "Received",
     "Reply",
     "ScriptedModel",

@@ -48,7 +48,9 @@ class ScriptedModel:
         """Add replies to the end of the script."""
         self._script.extend(replies)
 
-    def connect(self, *, own_pool: bool, threads: object = None) -> "ScriptedConnection":
+    def connect(
+        self, *, own_pool: bool, threads: object = None, images: object = None
+    ) -> "ScriptedConnection":
         return ScriptedConnection(self)
 
     def take(self, request: ModelRequest) -> Reply | Failure:

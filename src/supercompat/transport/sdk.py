@@ -7,6 +7,7 @@ from typing import Any, cast
 import openai
 
 from supercompat.client_adapters.base import ClientAdapter
+from supercompat.client_adapters.fetch import ImageFetcher
 from supercompat.client_adapters.registry import adapter_for
 from supercompat.client_adapters.router import ModelRouter
 from supercompat.errors import ConfigurationError
@@ -83,7 +84,12 @@ def _compose(
     _check("options", options, Options, "Options(…)")
     options = options or Options()
     composition = Composition(
-        client=ModelRouter(_routes(client), models or {}, threads=options.provider_threads),
+        client=ModelRouter(
+            _routes(client),
+            models or {},
+            threads=options.provider_threads,
+            images=ImageFetcher(enabled=options.fetch_images),
+        ),
         storage=storage or MemoryStorageAdapter(),
         run_adapter=run_adapter or CompletionsRunAdapter(),
         options=options,

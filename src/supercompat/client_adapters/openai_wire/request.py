@@ -57,6 +57,7 @@ def request_body(
         "top_p": request.top_p,
         max_tokens_field: request.max_completion_tokens,
         "reasoning_effort": request.reasoning_effort,
+        "stop": list(request.stop) or None,
     }
     body.update((name, value) for name, value in knobs.items() if value is not None)
     return body

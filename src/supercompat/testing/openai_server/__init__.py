@@ -1,7 +1,6 @@
 """A server on a loopback socket that plays a script on OpenAI's wire, for tests with the real SDKs."""
 
-from supercompat.testing.openai_server.received import Answer, Received, echo
-from supercompat.testing.openai_server.server import ScriptedServer
+from supercompat.testing.openai_server.server import ScriptedServer, echo
 from supercompat.testing.replies import (
     EMPTY_CHUNK,
     Call,
@@ -18,6 +17,7 @@ from supercompat.testing.replies import (
     text,
     tool_calls,
 )
+from supercompat.testing.scripted import Answer, Received
 
 __all__ = [
     "EMPTY_CHUNK",

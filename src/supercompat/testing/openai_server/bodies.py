@@ -1,10 +1,9 @@
 """Replies in the wire's JSON: the events of a stream, the one body of a completion, models, errors. Pure."""
 
-import json
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from supercompat.testing.openai_server.dialects import Dialect
 from supercompat.testing.replies import (
@@ -18,20 +17,9 @@ from supercompat.testing.replies import (
     Step,
     Usage,
 )
+from supercompat.testing.scripted import Event, Stream, encode
 
 _FINGERPRINT = "fp_scripted"
-
-
-class Event(NamedTuple):
-    """One server-sent event, and when it is due: in seconds after the request was read, 0 for at once."""
-
-    data: bytes
-    due: float = 0.0
-
-
-def encode(value: Any) -> bytes:
-    """JSON as it goes over the wire."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def error_body(failure: Failure, dialect: Dialect) -> dict[str, Any]:
@@ -56,12 +44,6 @@ def usage_body(usage: Usage) -> dict[str, Any]:
         "prompt_tokens_details": {"cached_tokens": usage.cached},
         "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
     }
-
-
-def last_due(reply: Reply) -> float:
-    """When the last piece of a paced reply is due, in seconds after the request was read."""
-    paced = sum(not isinstance(step, Gate | EmptyChunk) for step in reply.steps)
-    return reply.first + reply.interval * max(paced - 1, 0)
 
 
 def completion_body(reply: Reply, request: Mapping[str, Any], dialect: Dialect) -> dict[str, Any]:
@@ -106,13 +88,6 @@ def _folded_calls(steps: tuple[Step, ...]) -> list[dict[str, Any]]:
         elif isinstance(step, Arguments):
             calls[-1]["function"]["arguments"] += step.text
     return calls
-
-
-class Stream(NamedTuple):
-    """A reply as events with the gates between them; no last event if the connection is to be dropped."""
-
-    steps: list[Event | Gate]
-    last: bytes | None
 
 
 def stream(reply: Reply, request: Mapping[str, Any], dialect: Dialect) -> Stream:

@@ -6,14 +6,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from supercompat.testing.replies import Failure
-
-
-class Refused(Exception):
-    """The request is answered with `failure` instead of a reply."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.message)
-        self.failure = failure
+from supercompat.testing.scripted import Refused
 
 
 def refused(message: str, param: str | None = None, code: str | None = None, status: int = 400) -> Refused:

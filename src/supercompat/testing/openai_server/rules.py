@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from supercompat.testing.openai_server.dialects import Dialect
-from supercompat.testing.openai_server.fields import Field, Refused, refused
+from supercompat.testing.openai_server.fields import Field, refused
+from supercompat.testing.scripted import Refused
 
 _NAME = "[a-zA-Z0-9_-]+"
 _EFFORTS = ("none", "minimal", "default", "low", "medium", "high", "xhigh")

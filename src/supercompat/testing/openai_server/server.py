@@ -1,26 +1,30 @@
-"""The scripted server: a socket, a queue of replies, a log of what was asked."""
+"""OpenAI's API, and Groq's under its own path, played from a script."""
 
-import asyncio
-import json
-import socket
-import threading
 import urllib.parse
-from collections import deque
-from collections.abc import Sequence
-from types import TracebackType
-from typing import Any, NoReturn, Self, cast
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
 
 from supercompat.testing.openai_server import bodies
-from supercompat.testing.openai_server.connection import Connection
 from supercompat.testing.openai_server.dialects import GROQ, OPENAI, Dialect
-from supercompat.testing.openai_server.fields import Refused, refused
-from supercompat.testing.openai_server.player import Player
-from supercompat.testing.openai_server.received import Answer, Received, echo
+from supercompat.testing.openai_server.fields import refused
 from supercompat.testing.openai_server.rules import check
 from supercompat.testing.replies import Failure, Reply
+from supercompat.testing.scripted import Answer, LoopbackServer, Received, Stream, json_object, word_by_word
+from supercompat.testing.scripted.server import Answered
 
 
-class ScriptedServer:
+def echo(request: Received) -> Reply:
+    """Says what the last user message says, word by word."""
+    said: Any = next((m["content"] for m in reversed(request.body["messages"]) if m["role"] == "user"), "")
+    if isinstance(said, list):
+        parts = cast(list[dict[str, Any]], said)
+        said = " ".join(part["text"] for part in parts if part["type"] == "text")
+    return word_by_word(said)
+
+
+class ScriptedServer(LoopbackServer):
     """A server on a loopback socket that speaks OpenAI's chat completions, and refuses what OpenAI refuses.
 
     Point a real SDK at it: `openai.OpenAI(base_url=server.base_url, api_key="test")`, or
@@ -49,89 +53,16 @@ class ScriptedServer:
     """
 
     def __init__(self, *, default: Answer = echo, models: Sequence[str] | None = None, port: int = 0) -> None:
-        self.requests: list[Received] = []
-        self._default = default
         self._models = models
-        self._script: deque[Answer] = deque()
-        self._connections: set[Connection] = set()
-        self._socket = socket.create_server(("127.0.0.1", port))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        super().__init__(default=default, port=port)
         self.base_url = f"{self.url}/v1"
-        self._loop = asyncio.new_event_loop()
-        self._closing = asyncio.Event()
-        self._thread = threading.Thread(target=self._work, name="scripted-server", daemon=True)
-        self._thread.start()
 
-    @property
-    def pending(self) -> int:
-        """How many replies of the script nobody has asked for yet."""
-        return len(self._script)
+    def wire(self, received: Received) -> "_Wire":
+        return _Wire(_dialect(received))
 
-    def reply(self, *answers: Answer) -> None:
-        """Adds replies to the end of the script."""
-        self._script.extend(answers)
-
-    def close(self) -> None:
-        """Drops every connection, and returns when the socket is closed and the thread has ended."""
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._closing.set)
-            self._thread.join()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    # From here on everything runs on the server's thread.
-
-    def _work(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._listen())
-
-    async def _listen(self) -> None:
-        listener = await self._loop.create_server(
-            lambda: Connection(self._serve, self._connections), sock=self._socket
-        )
-        await self._closing.wait()
-        # Not closed yet: asyncio loses a connection whose accepting it finishes after that, and its socket.
-        self._loop.remove_reader(self._socket)
-        while self._connections or len(asyncio.all_tasks()) > 1:
-            for connection in self._connections:
-                connection.drop()
-            await asyncio.sleep(0)
-        listener.close()
-
-    async def _serve(self, connection: Connection) -> None:
-        while await self._exchange(connection):
-            pass
-
-    async def _exchange(self, connection: Connection) -> bool:
-        """Reads one request and answers it; False if the connection is not to be used again."""
-        try:
-            request = await connection.read()
-        except ValueError as problem:
-            await connection.begin(400, {"content-length": "0", "x-problem": str(problem)})
-            return False
-        received = Received(request.method, request.path, request.headers)
-        connection.watch(received.closed)
-        self.requests.append(received)
-        dialect = GROQ if request.path.startswith("/openai/") else OPENAI
-        player = Player(connection, received, dialect, self._loop.time())
-        try:
-            answer = self._answer(received, request.body, dialect)
-        except Refused as refusal:
-            answer = refusal.failure
-        whole = await player.play(answer)
-        connection.watch(None)
-        if whole:
-            received.finished.set()
-        return whole and request.headers.get("connection", "").lower() != "close"
-
-    def _answer(self, received: Received, body: bytes, dialect: Dialect) -> Reply | Failure | dict[str, Any]:
+    def answer(self, received: Received, body: bytes) -> Answered:
         _check_key(received)
+        dialect = _dialect(received)
         path = received.path.partition("?")[0]
         resource = path.removeprefix(dialect.prefix + "/") if path.startswith(dialect.prefix) else ""
         match received.method, resource.split("/", 1):
@@ -149,14 +80,7 @@ class ScriptedServer:
         received.body = _parsed(body)
         check(received.body, dialect)
         self._known(received.body["model"])
-        answer = self._script.popleft() if self._script else self._default
-        if isinstance(answer, Reply | Failure):
-            return answer
-        try:
-            return answer(received)
-        except Exception as problem:
-            why = f"The function that was scripted failed: {problem!r}"
-            return Failure(500, why, "server_error", headers={"x-should-retry": "false"})
+        return self.take(received)
 
     def _known(self, model: str) -> str:
         if self._models is not None and model not in self._models:
@@ -174,13 +98,33 @@ def _check_key(received: Received) -> None:
 
 def _parsed(body: bytes) -> dict[str, Any]:
     try:
-        parsed = json.loads(body, parse_constant=_no_constant)
-    except ValueError:
-        raise refused("We could not parse the JSON body of your request.") from None
-    if not isinstance(parsed, dict):
-        raise refused("The JSON body of your request must be an object.")
-    return cast(dict[str, Any], parsed)
+        parsed = json_object(body)
+    except TypeError:
+        raise refused("The JSON body of your request must be an object.") from None
+    if parsed is None:
+        raise refused("We could not parse the JSON body of your request.")
+    return parsed
 
 
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
+def _dialect(received: Received) -> Dialect:
+    return GROQ if received.path.startswith("/openai/") else OPENAI
+
+
+@dataclass(frozen=True, slots=True)
+class _Wire:
+    dialect: Dialect
+
+    def headers(self) -> Mapping[str, str]:
+        return {"x-request-id": f"req_{uuid.uuid4().hex}"}
+
+    def is_streamed(self, received: Received) -> bool:
+        return bool(received.body.get("stream"))
+
+    def stream(self, reply: Reply, received: Received) -> Stream:
+        return bodies.stream(reply, received.body, self.dialect)
+
+    def body(self, reply: Reply, received: Received) -> dict[str, Any]:
+        return bodies.completion_body(reply, received.body, self.dialect)
+
+    def error(self, failure: Failure) -> dict[str, Any]:
+        return bodies.error_body(failure, self.dialect)

@@ -1,19 +1,66 @@
 """Sends one answer over one connection: as a stream or a body, on time, and with its planned accidents."""
 
 import asyncio
-import uuid
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import cycle
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
-from supercompat.testing.openai_server import bodies
-from supercompat.testing.openai_server.connection import Connection
-from supercompat.testing.openai_server.dialects import Dialect
-from supercompat.testing.openai_server.received import Received
-from supercompat.testing.replies import Failure, Gate, Reply
+from supercompat.testing.replies import EmptyChunk, Failure, Gate, Reply
+from supercompat.testing.scripted.connection import Connection
+from supercompat.testing.scripted.received import Received
 
 _JSON = "application/json"
 _EVENTS = "text/event-stream; charset=utf-8"
+
+
+class Event(NamedTuple):
+    """One server-sent event, and when it is due: in seconds after the request was read, 0 for at once."""
+
+    data: bytes
+    due: float = 0.0
+
+
+class Stream(NamedTuple):
+    """A reply as events with the gates between them; no last event if the connection is to be dropped."""
+
+    steps: list[Event | Gate]
+    last: bytes | None
+
+
+class Wire(Protocol):
+    """How one provider writes what is to be answered to a request. Pure."""
+
+    def headers(self) -> Mapping[str, str]:
+        """Those of every answer, such as the id of the request."""
+        ...
+
+    def is_streamed(self, received: Received) -> bool:
+        """Whether the request asks for a stream."""
+        ...
+
+    def stream(self, reply: Reply, received: Received) -> Stream:
+        """The reply as server-sent events, with how it ends; all of it ahead of the first byte."""
+        ...
+
+    def body(self, reply: Reply, received: Received) -> dict[str, Any]:
+        """The reply as one object."""
+        ...
+
+    def error(self, failure: Failure) -> dict[str, Any]:
+        """The body of an answer that is an error."""
+        ...
+
+
+def encode(value: Any) -> bytes:
+    """JSON as it goes over the wire."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def last_due(reply: Reply) -> float:
+    """When the last piece of a paced reply is due, in seconds after the request was read."""
+    paced = sum(not isinstance(step, Gate | EmptyChunk) for step in reply.steps)
+    return reply.first + reply.interval * max(paced - 1, 0)
 
 
 class Player:
@@ -22,23 +69,23 @@ class Player:
     Its methods return True if the whole answer was sent, False if the connection was dropped instead.
     """
 
-    def __init__(self, connection: Connection, received: Received, dialect: Dialect, started: float) -> None:
+    def __init__(self, connection: Connection, received: Received, wire: Wire, started: float) -> None:
         self._connection = connection
         self._received = received
-        self._dialect = dialect
+        self._wire = wire
         self._started = started
 
     async def play(self, answer: Reply | Failure | dict[str, Any]) -> bool:
         """A reply, an error, or an object to answer with."""
         if isinstance(answer, dict):
-            return await self._respond(200, bodies.encode(answer))
+            return await self._respond(200, encode(answer))
         if answer.gate:
             await answer.gate.pass_through()
         if isinstance(answer, Failure):
             return await self._fail(answer)
         if answer.ending == "unanswered":
             return self._drop()
-        if self._received.body.get("stream"):
+        if self._wire.is_streamed(self._received):
             return await self._stream(answer)
         return await self._complete(answer)
 
@@ -46,17 +93,17 @@ class Player:
         if failure.raw is not None:
             headers = {"content-type": "text/html", **failure.headers}
             return await self._respond(failure.status, failure.raw.encode(), headers)
-        body = bodies.encode(bodies.error_body(failure, self._dialect))
+        body = encode(self._wire.error(failure))
         return await self._respond(failure.status, body, failure.headers)
 
     async def _complete(self, reply: Reply) -> bool:
         for step in reply.steps:
             if isinstance(step, Gate):
                 await step.pass_through()
-        await self._until(bodies.last_due(reply))
+        await self._until(last_due(reply))
         if isinstance(reply.ending, Failure):
             return await self._fail(reply.ending)
-        body = bodies.encode(bodies.completion_body(reply, self._received.body, self._dialect))
+        body = encode(self._wire.body(reply, self._received))
         half = body[: len(body) // 2]
         if reply.ending == "dropped":
             await self._begin(200, {"content-type": _JSON, "content-length": str(len(body))}, half)
@@ -65,7 +112,7 @@ class Player:
 
     async def _stream(self, reply: Reply) -> bool:
         # Encoded ahead of the first byte, so that nothing but the schedule is between two events.
-        stream = bodies.stream(reply, self._received.body, self._dialect)
+        stream = self._wire.stream(reply, self._received)
         await self._begin(200, {"content-type": _EVENTS, "transfer-encoding": "chunked"})
         cutter = _Cutter(reply.sizes)
         for step in stream.steps:
@@ -95,7 +142,7 @@ class Player:
 
     async def _begin(self, status: int, headers: Mapping[str, str], body: bytes = b"") -> None:
         self._received.status = status
-        await self._connection.begin(status, {"x-request-id": f"req_{uuid.uuid4().hex}", **headers}, body)
+        await self._connection.begin(status, {**self._wire.headers(), **headers}, body)
 
     def _drop(self) -> bool:
         self._connection.drop()

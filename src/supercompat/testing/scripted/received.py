@@ -4,7 +4,7 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from supercompat.testing.replies import Failure, Reply, text
 
@@ -37,10 +37,6 @@ Answer: TypeAlias = Reply | Failure | Callable[[Received], Reply | Failure]
 """A reply, an error, or a function of the request that makes one; it is called on the server's thread."""
 
 
-def echo(request: Received) -> Reply:
-    """Says what the last user message says, word by word."""
-    said: Any = next((m["content"] for m in reversed(request.body["messages"]) if m["role"] == "user"), "")
-    if isinstance(said, list):
-        parts = cast(list[dict[str, Any]], said)
-        said = " ".join(part["text"] for part in parts if part["type"] == "text")
+def word_by_word(said: str) -> Reply:
+    """An answer that says this, one delta a word."""
     return text(*re.findall(r"\s*\S+", said))
