@@ -9,7 +9,8 @@
     ├── ClosedError                 used after it was closed
     ├── ForkedError                 used in a forked child of the process that started it
     ├── RequestError                the API's answer to a request that it refuses
-    │   └── NotFoundError           … because a thing does not exist
+    │   ├── NotFoundError           … because a thing does not exist
+    │   └── ActiveRunError          … because the thread has an active run
     └── ProviderError               the provider of the model failed
 
 The caller of a client made by `supercompat()` never sees the last three: a `RequestError` becomes an
@@ -94,6 +95,18 @@ class NotFoundError(RequestError):
 
     def __init__(self, kind: str, id: str) -> None:
         super().__init__(f"No {kind} found with id '{id}'.", status=404)
+
+
+class ActiveRunError(RequestError):
+    """A new run on a thread that has an active one (C-117).
+
+    Args:
+        run_id: the active one.
+    """
+
+    def __init__(self, thread_id: str, run_id: str) -> None:
+        super().__init__(f"Thread {thread_id} already has an active run {run_id}.")
+        self.run_id = run_id
 
 
 class ProviderError(SupercompatError):

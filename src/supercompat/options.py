@@ -1,10 +1,15 @@
 """Everything that `supercompat()` can be told beside its three adapters."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias, get_args
 
 from supercompat.clock import Clock, SystemClock
 from supercompat.errors import ConfigurationError
+
+#: The smallest value of each number.
+LEAST = {"run_expires_after": 1, "lease": 1, "active_run_wait": 0, "drain": 0, "provider_threads": 1}
+
+ActiveRunPolicy: TypeAlias = Literal["reject", "wait", "cancel_previous"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +21,11 @@ class Options:
         lease: seconds within which the runs of a process that died are taken over by another one.
         on_crash: what becomes of a run that had said something when its process died: it fails, its message is
             `incomplete`; or it restarts, and what it said is withdrawn.
+        active_run: what becomes of a new run while its thread has an active one: it is refused; or its creation waits
+            for the other one's end; or the other one is cancelled, and it waits for that. A request's header
+            `supercompat-active-run` says it for that request.
+        active_run_wait: seconds for which such a creation waits, at most; 0 is as `"reject"`. It never waits beyond
+            the request's own timeout.
         drain: seconds for which `close()` waits for running runs before it hands them over (with memory
             storage: cancels them).
         provider_threads: how many calls of a synchronous provider client may be under way at once.
@@ -31,14 +41,18 @@ class Options:
     run_expires_after: int = 600
     lease: float = 15.0
     on_crash: Literal["fail", "restart"] = "fail"
+    active_run: ActiveRunPolicy = "reject"
+    active_run_wait: float = 60.0
     drain: float = 10.0
     provider_threads: int = 64
     fetch_images: bool = True
     clock: Clock = field(default_factory=SystemClock)
 
     def __post_init__(self) -> None:
-        for name, least in (("run_expires_after", 1), ("lease", 1), ("drain", 0), ("provider_threads", 1)):
-            if getattr(self, name) < least:
+        for name, least in LEAST.items():
+            if not getattr(self, name) >= least:
                 raise ConfigurationError(f"Options({name}=…) must be at least {least}.")
         if self.on_crash not in ("fail", "restart"):
             raise ConfigurationError('Options(on_crash=…) must be "fail" or "restart".')
+        if self.active_run not in get_args(ActiveRunPolicy):
+            raise ConfigurationError('Options(active_run=…) must be "reject", "wait" or "cancel_previous".')

@@ -99,7 +99,7 @@ def make_client(
         if setup == ELSEWHERE:
             yield partial(_client_of, str(request.config.getoption("--against")), judge, stack)
         else:
-            yield _maker(setup, provider, _storage(setup.storage, request), judge, stack)
+            yield _maker(setup, provider, storage_of(setup.storage, request), judge, stack)
     assert not judge.problems
 
 
@@ -111,7 +111,8 @@ def _client_of(url: str, judge: Judge, stack: ExitStack, **given: Any) -> OpenAI
     return client
 
 
-def _storage(name: str, request: pytest.FixtureRequest) -> StorageAdapter:
+def storage_of(name: str, request: pytest.FixtureRequest) -> StorageAdapter:
+    """A new storage of this kind."""
     if name == "memory":
         return MemoryStorageAdapter()
     if name == "postgresql":

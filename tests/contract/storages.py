@@ -1,11 +1,12 @@
-"""A storage that can be made to wait, or to fail, at the transaction that a test wants to look at."""
+"""Storages that can be made to wait, or to fail, or that tell, at the transaction that a test wants to look at."""
 
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
 from supercompat import MemoryStorageAdapter
-from supercompat.errors import StorageError
+from supercompat.errors import ActiveRunError, StorageError
 from supercompat.storage_adapters.protocol import StorageAdapter, Store, Transaction
 from supercompat.testing import Gate
 
@@ -61,6 +62,47 @@ class _HeldStore:
     async def transact(self, work: Callable[[Transaction], T]) -> T:
         await self._holder.pass_through()
         return await self._store.transact(work)
+
+    def news(self) -> AbstractAsyncContextManager[AsyncIterator[str | None]]:
+        return self._store.news()
+
+    async def aclose(self) -> None:
+        await self._store.aclose()
+
+    def abandon(self) -> None:
+        self._store.abandon()
+
+
+class TellingStorage:
+    """A storage that tells of each new run which it refuses, since its thread has an active one.
+
+    Attributes:
+        refused: released for each.
+    """
+
+    def __init__(self, storage: StorageAdapter) -> None:
+        self._storage = storage
+        self.refused = threading.Semaphore(0)
+
+    def open(self, *, project: str = "default", own_pool: bool = False) -> Store:
+        return _TellingStore(self._storage.open(project=project, own_pool=own_pool), self.refused)
+
+
+class _TellingStore:
+    def __init__(self, store: Store, refused: threading.Semaphore) -> None:
+        self._store = store
+        self._refused = refused
+
+    @property
+    def durable(self) -> bool:
+        return self._store.durable
+
+    async def transact(self, work: Callable[[Transaction], T]) -> T:
+        try:
+            return await self._store.transact(work)
+        except ActiveRunError:
+            self._refused.release()
+            raise
 
     def news(self) -> AbstractAsyncContextManager[AsyncIterator[str | None]]:
         return self._store.news()

@@ -60,7 +60,16 @@ def test_an_unknown_argument_is_the_sdks_to_refuse(make: Callable[..., Any]) -> 
 
 @pytest.mark.parametrize(
     "given",
-    [{"drain": -1}, {"lease": 0}, {"run_expires_after": 0}, {"provider_threads": 0}, {"on_crash": "again"}],
+    [
+        {"drain": -1},
+        {"lease": 0},
+        {"run_expires_after": 0},
+        {"provider_threads": 0},
+        {"on_crash": "again"},
+        {"active_run": "enqueue"},
+        {"active_run_wait": -1},
+        {"active_run_wait": float("nan")},
+    ],
 )
 def test_options_out_of_range(given: dict[str, Any]) -> None:
     (name,) = given

@@ -46,7 +46,7 @@ class Application:
         body, query = decode(route, request)
         polled = request.headers.get("x-stainless-poll-helper") == "true"
         wait = wait_for_poll(request.read_timeout) if polled else 0.0
-        return encode(await route.handler(self._services, Call(ids, body, query, wait, headers)))
+        return encode(await route.handler(self._services, Call(request, ids, body, query, wait, headers)))
 
 
 def refusal(error: RequestError, headers: dict[str, str] | None = None) -> Response:

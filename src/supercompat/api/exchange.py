@@ -4,6 +4,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from supercompat.services.turns import Caller
+
 Frames: TypeAlias = AsyncGenerator[bytes, None]
 
 
@@ -17,6 +19,7 @@ class Request:
         query: pairs in their order, decoded.
         headers: names in lower case.
         read_timeout: seconds that the caller waits for the next byte; None if for ever.
+        caller: to be told when nobody waits for the answer any more.
     """
 
     method: str
@@ -25,6 +28,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     body: bytes = b""
     read_timeout: float | None = None
+    caller: Caller = field(default_factory=Caller)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 
+from supercompat.api.active_run import wish_of
+from supercompat.api.exchange import Request
 from supercompat.services.assistants import Assistants
 from supercompat.services.chat import Chat
 from supercompat.services.messages import Messages
@@ -38,12 +40,14 @@ class Call:
     """A validated request.
 
     Args:
+        request: as it came.
         ids: what the path holds, in its order.
         body, query: of the types that the route names; None where it names none.
         poll_wait: seconds for which a polled retrieve may wait; 0 for any other request.
         headers: added to the response.
     """
 
+    request: Request
     ids: tuple[str, ...]
     body: Any
     query: Any
@@ -71,6 +75,16 @@ class Route:
     query: type[BaseModel] | None = None
 
 
+async def _create_run(services: Services, call: Call) -> Answer:
+    return await services.runs.create(call.ids[0], call.body, wish_of(call.request))
+
+
+async def _create_thread_and_run(services: Services, call: Call) -> Answer:
+    # A new thread has no active run, but a bad header is refused here too.
+    wish_of(call.request)
+    return await services.runs.create_thread_and_run(call.body)
+
+
 async def _retrieve_run(services: Services, call: Call) -> Run:
     run = await services.runs.retrieve(call.ids[0], call.ids[1], wait=call.poll_wait)
     if not is_resting(run):
@@ -93,7 +107,7 @@ ROUTES = (
     Route("POST", "/assistants/{}", lambda s, c: s.assistants.modify(c.ids[0], c.body), wire.AssistantModify),
     Route("DELETE", "/assistants/{}", lambda s, c: s.assistants.delete(c.ids[0])),
     Route("POST", "/threads", lambda s, c: s.threads.create(c.body), wire.ThreadCreate),
-    Route("POST", "/threads/runs", lambda s, c: s.runs.create_thread_and_run(c.body), wire.ThreadRunCreate),
+    Route("POST", "/threads/runs", _create_thread_and_run, wire.ThreadRunCreate),
     Route("GET", "/threads/{}", lambda s, c: s.threads.retrieve(c.ids[0])),
     Route("POST", "/threads/{}", lambda s, c: s.threads.modify(c.ids[0], c.body), wire.ThreadModify),
     Route("DELETE", "/threads/{}", lambda s, c: s.threads.delete(c.ids[0])),
@@ -114,13 +128,7 @@ ROUTES = (
         wire.MessageModify,
     ),
     Route("DELETE", "/threads/{}/messages/{}", lambda s, c: s.messages.delete(c.ids[0], c.ids[1])),
-    Route(
-        "POST",
-        "/threads/{}/runs",
-        lambda s, c: s.runs.create(c.ids[0], c.body),
-        wire.RunCreate,
-        wire.IncludeQuery,
-    ),
+    Route("POST", "/threads/{}/runs", _create_run, wire.RunCreate, wire.IncludeQuery),
     Route("GET", "/threads/{}/runs", lambda s, c: s.runs.list(c.ids[0], c.query), query=wire.ListQuery),
     Route("GET", "/threads/{}/runs/{}", _retrieve_run),
     Route(

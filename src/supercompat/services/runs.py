@@ -8,7 +8,7 @@ import anyio
 
 from supercompat.engine.closing import ANSWERED, end_stored, expire_if_due, start_cancelling
 from supercompat.engine.lifecycle import ACTIVE, RESTING, ended_step, move, stored_usage
-from supercompat.errors import RequestError
+from supercompat.errors import ActiveRunError, RequestError
 from supercompat.services.assistants import existing_assistant
 from supercompat.services.core import (
     Core,
@@ -22,6 +22,7 @@ from supercompat.services.core import (
 from supercompat.services.messages import new_message
 from supercompat.services.run_creation import check_thread, new_run
 from supercompat.services.threads import insert_thread, new_thread, shown_later
+from supercompat.services.turns import Turns, Wish
 from supercompat.storage_adapters.protocol import Page, PageQuery, Row, RunRow, Transaction
 from supercompat.wire.events import AssistantEvent
 from supercompat.wire.objects import Assistant, Message, Run, RunStep, Thread, ToolCallsDetails
@@ -43,9 +44,13 @@ TIMEOUT_SHARE = 0.5
 class Runs:
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._turns = Turns(core, self.cancel)
 
-    async def create(self, thread_id: str, body: RunCreate) -> Run | Frames:
-        """Start a run; its stream if the request asks for one (C-066 to C-074)."""
+    async def create(self, thread_id: str, body: RunCreate, wish: Wish) -> Run | Frames:
+        """Start a run, when it is its turn; its stream if the request asks for one (C-066 to C-074)."""
+        return await self._turns.take(thread_id, wish, lambda: self._create(thread_id, body))
+
+    async def _create(self, thread_id: str, body: RunCreate) -> Run | Frames:
         now = self._core.now()
         messages = [new_message(message, thread_id, now) for message in body.additional_messages or ()]
 
@@ -186,8 +191,7 @@ class Runs:
             if winner.object.status not in ACTIVE:
                 winner = tx.runs.insert(row, added)
         if winner is not None:
-            run = winner.object
-            raise RequestError(f"Thread {run.thread_id} already has an active run {run.id}.")
+            raise ActiveRunError(winner.object.thread_id, winner.object.id)
 
     def _started(self, row: RunRow, *, stream: bool, thread: Thread | None = None) -> Run | Frames:
         opening = [

@@ -149,6 +149,7 @@ async def _answered(runtime: StartedRuntime, request: Request) -> Response:
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
+        request.caller.leave()
         caller = asyncio.current_task()
         if work.cancelled() and caller is not None and not caller.cancelling():
             return failure(closed())

@@ -44,7 +44,7 @@ class SyncDoor:
         timeout = request.read_timeout
         try:
             loop, starting = self._started()
-            response = loop.submit(starting.result(timeout).handle(request)).result(timeout)
+            response = _awaited(loop, loop.submit(starting.result(timeout).handle(request)), request)
             if isinstance(response.body, bytes):
                 return response, None
             return response, Pump(loop, response.body, timeout)
@@ -103,6 +103,15 @@ class SyncDoor:
             if self._starting is None or _has_failed(self._starting):
                 self._starting = self._loop.submit(self._start(own_pool=True))
             return self._loop, self._starting
+
+
+def _awaited(loop: HomeLoop, work: "Future[Response]", request: Request) -> Response:
+    try:
+        return work.result(request.read_timeout)
+    except BaseException:
+        # Also when the calling thread is interrupted.
+        loop.call(request.caller.leave)
+        raise
 
 
 def _has_failed(starting: "Future[StartedRuntime]") -> bool:
