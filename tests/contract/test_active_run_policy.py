@@ -193,6 +193,38 @@ def test_two_that_wait_have_their_turns(
     assert [texts(message) for message in asked.answers()] == [["Hello"], ["Second"], ["Third"]]
 
 
+async def test_they_are_served_as_they_came() -> None:
+    storage, gate, model = TellingStorage(MemoryStorageAdapter()), Gate(), ScriptedModel(default=text("Fine"))
+    model.reply(text("Hel", gate, "lo"))
+    async with async_supercompat(client=model, storage=storage, options=Options(active_run="wait")) as client:
+        talk = await talk_with(client)
+        first = await talk.start()
+        waiting = [asyncio.create_task(talk.start())]
+        assert await asyncio.to_thread(is_told, storage)
+        waiting += [asyncio.create_task(talk.start()) for _ in range(5)]
+        gate.open()
+        created = [first, *await asyncio.gather(*waiting)]
+        runs = await client.beta.threads.runs.list(talk.thread_id, order="asc")
+        assert [run.id for run in runs.data] == [run.id for run in created]
+    # Those behind the first of them have not even tried.
+    assert len(list(iter(lambda: storage.refused.acquire(blocking=False), False))) <= 5
+
+
+def test_waits_for_a_run_that_waits_for_outputs(
+    make_client: MakeClient, provider: ScriptedServer, storage: TellingStorage, pool: ThreadPoolExecutor
+) -> None:
+    provider.reply(tool_calls(call("get_weather", id="call_1")), text("Sunny"), text("Fine"))
+    asked = conversation(make_client(storage=storage), tools=[WEATHER])
+    first = asked.run()
+    assert first.status == "requires_action"
+    creation = pool.submit(asked.start, **asks("wait"))
+    assert is_told(storage)
+    asked.submit(first.id, {"call_1": "12 °C"})
+    second = asked.poll(creation.result(DEADLINE).id)
+    assert (asked.retrieve(first.id).status, second.status) == ("completed", "completed")
+    assert [texts(message) for message in asked.answers()] == [["Sunny"], ["Fine"]]
+
+
 def test_the_thread_is_deleted_meanwhile(
     make_client: MakeClient, provider: ScriptedServer, storage: TellingStorage, pool: ThreadPoolExecutor
 ) -> None:
