@@ -108,9 +108,9 @@ class _TellingStore:
     def durable(self) -> bool:
         return self._store.durable
 
-    async def transact(self, work: Callable[[Transaction], T]) -> T:
+    async def transact(self, work: Callable[[Transaction], T], *, urgent: bool = False) -> T:
         try:
-            return await self._store.transact(work)
+            return await self._store.transact(work, urgent=urgent)
         except ActiveRunError:
             self._refused.release()
             raise
