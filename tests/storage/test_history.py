@@ -191,6 +191,19 @@ async def test_a_message_that_is_deleted_leaves_the_calls_behind_it(store: Store
     await store.transact(work)
 
 
+async def test_how_many_messages_stand_before(store: Store) -> None:
+    def work(tx: Transaction) -> list[int]:
+        conversation(tx)
+        # Of nothing, nothing is sent.
+        tx.messages.insert(said("msg_5", text=""), said("msg_6"))
+        tx.threads.insert(thread("thread_2"))
+        tx.messages.insert(said("msg_0", thread_id="thread_2"))
+        tx.messages.delete("msg_2")
+        return [tx.messages.count_until("thread_1", id) for id in ("msg_1", "step_3", "msg_4", "msg_6")]
+
+    assert await store.transact(work) == [1, 1, 3, 4]
+
+
 async def test_parts_are_stored_with_their_run_or_not_at_all(store: Store) -> None:
     def work(tx: Transaction) -> None:
         tx.threads.insert(thread())

@@ -141,6 +141,8 @@ async def test_a_page_is_read_in_the_order_of_an_index(
 OFTEN: dict[str, Callable[[Transaction], object]] = {
     "active": lambda tx: tx.runs.active("thread_1"),
     "basis": lambda tx: tx.runs.basis("thread_1", "asst_1"),
+    "some": lambda tx: tx.messages.some(["msg_1", "msg_2"]),
+    "count": lambda tx: tx.messages.count_until("thread_1", "msg_1"),
     "claim": lambda tx: tx.runs.claim("me", 9.0, now=1.0, limit=9, orphans_of=["you"]),
     "renew": lambda tx: tx.runs.renew("me", 9.0, ["run_1"]),
     "delete": lambda tx: tx.threads.delete("thread_1"),

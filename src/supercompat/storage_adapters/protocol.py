@@ -155,6 +155,10 @@ class Collection(Protocol[R]):
         """The row, or None. `lock` keeps other transactions from changing it until this one ends."""
         ...
 
+    def some(self, ids: Some[str]) -> Mapping[str, Row[R]]:
+        """Those of the rows that are there, by id."""
+        ...
+
     def insert(self, *rows: Row[R]) -> None:
         """Store new rows, in this order."""
         ...
@@ -186,6 +190,11 @@ class Messages(Collection[Message], Protocol):
 
     def history(self, query: HistoryQuery) -> History:
         """The newest part of a thread, with its tool steps. What it reads does not grow with the thread."""
+        ...
+
+    def count_until(self, thread_id: str, id: str) -> int:
+        """How many messages that say something a thread has up to a message or tool step of its own, which counts
+        too."""
         ...
 
 

@@ -44,6 +44,12 @@ def read_history(connection: sa.Connection, project: str, query: HistoryQuery) -
     return History([_row(columns) for columns in found], last_message, is_cut or found[0][2] >= query.size)
 
 
+def count_until(connection: sa.Connection, project: str, thread_id: str, id: str) -> int:
+    """How many messages that say something the thread has up to this message or tool step."""
+    values = {"in_project": project, "of_thread": thread_id, "named": id}
+    return connection.execute(_COUNT, values).scalar_one()
+
+
 def _row(columns: Sequence[Any]) -> Row[Message] | Row[RunStep]:
     is_step = columns[1] > 0
     return STEPS.read(columns[3:5]) if is_step else read_message(columns[3:6])
@@ -174,3 +180,17 @@ def _history() -> sa.Executable:
 
 
 _HISTORY: Final = _history()
+
+
+def _count() -> sa.Executable:
+    in_project, named = sa.bindparam("in_project", type_=sa.String), sa.bindparam("named", type_=sa.String)
+    of_step = sa.select(steps.c.place).where(steps.c.project == in_project, steps.c.id == named)
+    last = sa.func.coalesce(_seq_of(in_project, named), of_step.scalar_subquery())
+    return (
+        sa.select(sa.func.count())
+        .select_from(messages)
+        .where(*_in_thread(messages), messages.c.seq <= last, messages.c.size > FRAME_SIZE)
+    )
+
+
+_COUNT: Final = _count()
