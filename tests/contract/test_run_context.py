@@ -50,15 +50,12 @@ def _chat_message(shown: Json) -> Json:
     return message
 
 
-def words(sent: Json) -> list[str | None]:
-    """The texts of a pass; None for a message that was deleted."""
-    return [
-        None if "deleted" in each else "".join(part.get("text", "") for part in each["content"])
-        for each in sent["messages"]
-    ]
+def words(sent: Json) -> list[str]:
+    """The texts of a pass."""
+    return ["".join(part.get("text", "") for part in each["content"]) for each in sent["messages"]]
 
 
-def left_out(sent: Json) -> tuple[str, int, int | None]:
+def left_out(sent: Json) -> tuple[str, int, int]:
     return sent["left_out"]["reason"], sent["left_out"]["limit"], sent["left_out"]["messages"]
 
 
@@ -91,7 +88,7 @@ def test_several_passes_with_their_calls(client: OpenAI, provider: ScriptedServe
         assert sent["parameters"] == {name: request.body[name] for name in parameters}
         assert sent["model"] == MODEL
         assert [tool["function"]["name"] for tool in sent["tools"]] == ["get_time", "get_weather"]
-        assert sent["left_out"] is None
+        assert (sent["left_out"], sent["deleted_messages"]) == (None, 0)
         assert sent["context_window"] == 128_000
     assert [sent["parameters"].get("tool_choice") for sent in shown["passes"]] == ["required", None, None]
     tokens = [sent["estimated_tokens"] for sent in shown["passes"]]
@@ -245,30 +242,38 @@ def test_a_run_that_sent_nothing(client: OpenAI) -> None:
 
 
 @pytest.mark.core
-def test_what_was_deleted_since(client: OpenAI) -> None:
-    asked = conversation(client, "one")
-    two, three = asked.ask("two"), asked.ask("three")
-    asked.ask("four")
+@pytest.mark.parametrize("deleted", [(1,), (2,), (3,), (1, 2), (2, 3), (1, 2, 3), (0, 1)])
+def test_what_was_deleted_since(client: OpenAI, deleted: tuple[int, ...]) -> None:
+    asked = conversation(client, "0")
+    ids = [asked.messages()[0].id, *(asked.ask(word).id for word in ("1", "2", "3"))]
     run = asked.run(truncation_strategy={"type": "last_messages", "last_messages": 3})
-    for message in (two, three):
-        client.beta.threads.messages.delete(message.id, thread_id=asked.thread_id)
+    for number in deleted:
+        client.beta.threads.messages.delete(ids[number], thread_id=asked.thread_id)
+    asked.ask("4")
     (sent,) = passes(asked, run.id)
-    assert sent["messages"][:2] == [
-        {"message_id": two.id, "deleted": True},
-        {"message_id": three.id, "deleted": True},
-    ]
-    assert words(sent) == [None, None, "four"]
-    assert left_out(sent) == ("last_messages", 3, 1)
+    assert words(sent) == [word for word in ("1", "2", "3") if int(word) not in deleted]
+    assert sent["deleted_messages"] == len([number for number in deleted if number])
+    assert left_out(sent) == ("last_messages", 3, 0 if 0 in deleted else 1)
 
 
-def test_when_all_was_deleted(client: OpenAI) -> None:
-    asked = conversation(client, "one")
+@pytest.mark.core
+def test_the_question_is_deleted_before_its_answer(client: OpenAI, provider: ScriptedServer) -> None:
+    """What comes then may take its place in the storage; it was not sent."""
+    gate = Gate()
+    provider.reply(tool_calls(call("get_time", id="call_1")).after(gate), text("Noon."))
+    asked = conversation(client, "one", tools=[CLOCK])
     two = asked.ask("two")
-    run = asked.run(truncation_strategy={"type": "last_messages", "last_messages": 1})
+    run = asked.start()
+    assert gate.reached.wait(DEADLINE)
     client.beta.threads.messages.delete(two.id, thread_id=asked.thread_id)
-    (sent,) = passes(asked, run.id)
-    assert words(sent) == [None]
-    assert left_out(sent) == ("last_messages", 1, None)
+    gate.open()
+    asked.poll(run.id)
+    asked.submit_and_poll(run.id, {"call_1": "12:00"})
+    asked.ask("three")
+    first, second = passes(asked, run.id)
+    assert (words(first), first["deleted_messages"]) == (["one"], 1)
+    assert (words(second), second["deleted_messages"]) == (["one", "", "12:00"], 0)
+    assert as_chat(second) == provider.requests[1].body["messages"]
 
 
 def test_text_that_was_deleted_leaves_its_calls(client: OpenAI, provider: ScriptedServer) -> None:
@@ -276,11 +281,10 @@ def test_text_that_was_deleted_leaves_its_calls(client: OpenAI, provider: Script
     asked = conversation(client, "Time?", tools=[CLOCK])
     run = asked.run()
     asked.submit_and_poll(run.id, {"call_1": "12:00"})
-    said = asked.messages()[1]
-    client.beta.threads.messages.delete(said.id, thread_id=asked.thread_id)
-    sent = passes(asked, run.id)[1]["messages"]
-    assert sent[1] == {"message_id": said.id, "deleted": True}
-    assert [each.get("role") for each in sent] == ["user", None, "assistant", "tool"]
+    client.beta.threads.messages.delete(asked.messages()[1].id, thread_id=asked.thread_id)
+    first, second = passes(asked, run.id)
+    assert (words(first), words(second)) == (["Time?"], ["Time?", "", "12:00"])
+    assert (first["deleted_messages"], second["deleted_messages"]) == (0, 1)
 
 
 def test_images(client: OpenAI, provider: ScriptedServer) -> None:

@@ -1,4 +1,4 @@
-"""Notes of what passes sent: short, and each can be told again."""
+"""Notes of what passes sent: short, and enough to tell it again."""
 
 import json
 from typing import Any
@@ -6,49 +6,46 @@ from typing import Any
 from supercompat.engine.sent import noted, sent_by
 from supercompat.engine.transcript import Prompt
 from supercompat.model.request import ModelRequest
+from supercompat.storage_adapters.protocol import History
 from supercompat.testing import FakeClock, Gate, ScriptedModel, call, text, tool_calls
 from tests.contract.conversations import CLOCK, DEADLINE, conversation
 from tests.contract.wire import get
 from tests.engine.conftest import LEASE
 from tests.engine.processes import MakeProcess
+from tests.engine.test_transcript import said
 
 
-def after(private: dict[str, Any], *sent: str) -> dict[str, Any]:
-    """A run's private data when a pass that sent these has ended, read back."""
+def sent_again(private: dict[str, Any], *sent: str) -> dict[str, Any]:
+    """A run's private data when a pass that sent these has begun, read back."""
+    things = [said(f"msg_{number}") for number in range(1000)]
+    history = History(things, range(1000))
     prompt = Prompt(ModelRequest("m", ()), 7, sent, None)
-    written = json.loads(json.dumps(noted(private, prompt, window=9, now=1)))
-    return {**written, "passes": written.get("passes", 0) + 1}
+    return json.loads(json.dumps(noted(private, prompt, history, window=9, now=1)))
 
 
-def test_each_pass_is_told_again() -> None:
-    told = [
-        ("m1", "m2", "m3"),
-        ("m1", "m2", "m3", "s1"),
-        ("m2", "m3", "s1", "s2"),
-        ("m3", "s2", "s3"),
-        ("m3", "s2", "s3"),
-        (),
-        ("m1",),
-    ]
-    private: dict[str, Any] = {"kept": True}
-    for sent in told:
-        private = after(private, *sent)
-    assert [sent.ids for sent in sent_by(private)] == told
-    assert private["kept"]
+def ends(private: dict[str, Any]) -> list[tuple[str | None, ...]]:
+    return [(sent.question, sent.first, sent.last) for sent in sent_by(private)]
 
 
-def test_what_was_sent_before_is_not_noted_again() -> None:
-    many = [f"m{number}" for number in range(1000)]
-    first = after({}, *many)
-    second = after(first, *many[500:], "s1")
-    assert len(json.dumps(second)) - len(json.dumps(first)) < 200
+def test_the_ends_of_what_was_sent() -> None:
+    assert ends(sent_again({}, "msg_3", "msg_4", "msg_5")) == [(None, "msg_3", "msg_5")]
+    assert ends(sent_again({}, "msg_1", "msg_4", "msg_5")) == [("msg_1", "msg_4", "msg_5")]
+    assert ends(sent_again({}, "msg_1", "msg_4")) == [("msg_1", "msg_4", "msg_4")]
+    assert ends(sent_again({}, "msg_4")) == [(None, "msg_4", "msg_4")]
+    assert ends(sent_again({})) == [(None, None, None)]
 
 
-def test_a_pass_that_is_carried_out_again_is_told_once() -> None:
-    private = after({}, "m1")
-    broken = after(private, "m1", "s1")
-    again = after({**broken, "passes": 1}, "m1", "s2")
-    assert [sent.ids for sent in sent_by(again)] == [("m1",), ("m1", "s2")]
+def test_a_note_is_short() -> None:
+    many = [f"msg_{number}" for number in range(1000)]
+    assert len(json.dumps(sent_again({}, *many))) < 400
+
+
+def test_a_pass_that_is_carried_out_again_is_noted_once() -> None:
+    private = {**sent_again({"kept": True}, "msg_1"), "passes": 1}
+    broken = sent_again(private, "msg_1", "msg_2")
+    again = sent_again(broken, "msg_1", "msg_3")
+    assert [sent.last for sent in sent_by(again)] == ["msg_1", "msg_3"]
+    assert again["kept"]
 
 
 def test_a_run_that_was_taken_over(process: MakeProcess, clock: FakeClock, model: ScriptedModel) -> None:

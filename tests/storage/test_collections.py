@@ -55,25 +55,6 @@ async def test_what_is_not_there_is_none(store: Store) -> None:
     assert await store.transact(lambda tx: tx.runs.get("run_no")) is None
 
 
-async def test_some_by_their_ids(adapter: StorageAdapter, store: Store) -> None:
-    rows = [message(f"msg_{number}") for number in range(9_000)]
-
-    def work(tx: Transaction) -> None:
-        tx.threads.insert(thread())
-        tx.messages.insert(*rows)
-        tx.messages.put_metadata("msg_1", {"k": "v"})
-
-    await store.transact(work)
-    found = await store.transact(lambda tx: tx.messages.some(["msg_1", "msg_no", "msg_0"]))
-    assert {id: row.object.metadata for id, row in found.items()} == {"msg_0": {}, "msg_1": {"k": "v"}}
-    many = await store.transact(lambda tx: tx.messages.some([row.object.id for row in rows]))
-    assert len(many) == len(rows)
-    assert await store.transact(lambda tx: tx.messages.some([])) == {}
-    other = adapter.open(project="other")
-    assert await other.transact(lambda tx: tx.messages.some(["msg_1"])) == {}
-    await other.aclose()
-
-
 async def test_put_changes_a_row_and_its_private_part(store: Store) -> None:
     await store.transact(lambda tx: tx.threads.insert(Row(thread().object, {"a": 1})))
     assert await store.transact(lambda tx: tx.threads.put(thread(k="v")))

@@ -139,7 +139,9 @@ class Pass:
             prompt = _built(row, history, self._window)
             taken = row
             if isinstance(prompt, Prompt):
-                taken = replace(row, private=noted(row.private, prompt, window=self._window, now=now))
+                taken = replace(
+                    row, private=noted(row.private, prompt, history, window=self._window, now=now)
+                )
             if not tx.runs.put(taken, expected=("queued", "in_progress")):
                 raise LostRunError
             return taken, history.last_message, prompt

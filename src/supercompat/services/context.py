@@ -1,34 +1,42 @@
 """What a run sent to the model, told again from what is stored."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from typing import TypeAlias
 
 from supercompat.engine.sent import Sent, sent_by
 from supercompat.engine.transcript import Piece, pieces_of, settings
 from supercompat.model import request as model
 from supercompat.services.core import Core, current_run
-from supercompat.storage_adapters.protocol import Row, RunRow, Transaction
+from supercompat.storage_adapters.protocol import History, PageQuery, Row, RunRow, Transaction
 from supercompat.wire import context as wire
-from supercompat.wire.objects import CalledFunction, ImageUrl, JsonObject, Message, Run, RunStep
+from supercompat.wire.objects import (
+    CalledFunction,
+    ImageUrl,
+    JsonObject,
+    Message,
+    MessageCreationDetails,
+    Run,
+    RunStep,
+)
 
-Things: TypeAlias = Mapping[str, Row[Message] | Row[RunStep]]
+Thing: TypeAlias = Row[Message] | Row[RunStep]
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """What is stored of a run and of what it sent.
+class _Told:
+    """What is stored of a pass.
 
     Args:
-        things: what is still there of it, by id.
-        left_out: how many messages each pass left out.
+        things: what is still there of what it sent, by id.
+        pieces: the same, as it was sent.
+        left_out: how many messages it did not send.
     """
 
-    row: RunRow
-    passes: Sequence[Sent]
-    things: Things
-    left_out: Sequence[int | None]
+    sent: Sent
+    things: Mapping[str, Thing]
+    pieces: Sequence[Piece]
+    left_out: int
 
 
 class Contexts:
@@ -38,54 +46,97 @@ class Contexts:
     async def retrieve(self, thread_id: str, run_id: str) -> wire.RunContext:
         """What each pass of the run sent, so far."""
 
-        def work(tx: Transaction) -> _Found:
-            return _find(tx, current_run(tx, thread_id, run_id, now=self._core.clock.now()))
+        def work(tx: Transaction) -> tuple[RunRow, list[_Told]]:
+            row = current_run(tx, thread_id, run_id, now=self._core.clock.now())
+            return row, _tell(tx, row)
 
-        found = await self._core.store.transact(work)
-        passes = [
-            _pass_context(found, number, sent, left_out)
-            for number, (sent, left_out) in enumerate(zip(found.passes, found.left_out, strict=True))
-        ]
+        row, told = await self._core.store.transact(work)
+        passes = [_pass_context(row, number, each) for number, each in enumerate(told)]
         return wire.RunContext(thread_id=thread_id, run_id=run_id, passes=passes)
 
 
-def _find(tx: Transaction, row: RunRow) -> _Found:
-    passes = sent_by(row.private)
-    ids = list(dict.fromkeys(id for sent in passes for id in sent.ids))
-    messages = tx.messages.some(ids)
-    things = {**messages, **tx.steps.some([id for id in ids if id not in messages])}
-    left_out = [_count_left_out(tx, row.object, sent, things) for sent in passes]
-    return _Found(row, passes, things, left_out)
+def _tell(tx: Transaction, row: RunRow) -> list[_Told]:
+    passes, thread_id = sent_by(row.private), row.object.thread_id
+    if not passes:
+        return []
+    places = [(sent.first_place, sent.last_place) for sent in passes]
+    stretch = tx.messages.stretch(thread_id, min(places)[0], max(last for _, last in places))
+    own = tx.steps.page(PageQuery({"run_id": row.object.id}, order="asc", limit=None)).rows
+    told: list[_Told] = []
+    for sent in passes:
+        question = sent.question and tx.messages.get(sent.question)
+        said = _said_before(own, sent.answered)
+        things = [thing for thing in _between(stretch, sent) if _was_there(thing, row.object, said, sent)]
+        things = [question, *things] if question else things
+        until = tx.messages.count_until(thread_id, sent.last_place) if sent.limit else 0
+        told.append(_as_sent(sent, things, until))
+    return told
 
 
-def _count_left_out(tx: Transaction, run: Run, sent: Sent, things: Things) -> int | None:
-    """How many messages stand before the last thing that was sent, and are still there, but were not sent."""
-    there = [id for id in sent.ids if id in things]
-    if sent.limit is None or not there:
-        return None
-    shown = sum(isinstance(things[id].object, Message) for id in there)
-    return tx.messages.count_until(run.thread_id, there[-1]) - shown
+def _as_sent(sent: Sent, things: Sequence[Thing], until: int) -> _Told:
+    """The pass with these things. `until`: how many messages the thread has up to the last of them."""
+    by_id = {thing.object.id: thing for thing in things}
+    pieces = pieces_of(things)
+    messages = sum(isinstance(by_id[id].object, Message) for piece in pieces for id in piece.ids)
+    return _Told(sent, by_id, pieces, max(until - messages, 0))
 
 
-def _pass_context(found: _Found, number: int, sent: Sent, left_out: int | None) -> wire.PassContext:
-    run = found.row.object
+def _between(stretch: History, sent: Sent) -> list[Thing]:
+    """What stands between the two ends of what was sent, whether these are still there or not."""
+    things: list[tuple[Thing, int]] = []
+    for row, place in zip(stretch.rows, stretch.places, strict=True):
+        if not sent.first_place <= place <= sent.last_place:
+            continue
+        if row.object.id == sent.first:
+            things.clear()
+        things.append((row, place))
+        if row.object.id == sent.last:
+            return [thing for thing, _ in things]
+    # The last was a message. A storage may have given its place to another one since.
+    return [thing for thing, place in things if place < sent.last_place]
+
+
+def _said_before(own: Sequence[Row[RunStep]], answered: str | None) -> set[str]:
+    """The ids of the run's own steps, and of the messages that they made, up to this one; none for None."""
+    said: set[str] = set()
+    if answered is None:
+        return said
+    for row in own:
+        said.add(row.object.id)
+        if isinstance(row.object.step_details, MessageCreationDetails):
+            said.add(row.object.step_details.message_creation.message_id)
+        if row.object.id == answered:
+            break
+    return said
+
+
+def _was_there(thing: Thing, run: Run, said: set[str], sent: Sent) -> bool:
+    """Whether it was said before the pass. Where messages were deleted, what was said later may stand in between."""
+    if thing.object.run_id == run.id:
+        return thing.object.id in said
+    return isinstance(thing.object, Message) or thing.object.created_at <= sent.at
+
+
+def _pass_context(row: RunRow, number: int, told: _Told) -> wire.PassContext:
+    run, sent = row.object, told.sent
     # As it stood when the pass began. What was left of the run's tokens is in the note.
-    then = replace(found.row, private={**found.row.private, "passes": number, "usage": {}})
+    then = replace(row, private={**row.private, "passes": number, "usage": {}})
     request = replace(settings(then), max_completion_tokens=sent.max_completion_tokens)
     return wire.PassContext(
         sent_at=sent.at,
         model=request.model,
         instructions=request.instructions,
-        messages=list(_messages(sent.ids, found.things)),
+        messages=[turn for piece in told.pieces for turn in _turns(piece, told.things)],
+        deleted_messages=sent.things - sum(len(piece.ids) for piece in told.pieces),
         tools=run.tools,
         parameters=_parameters(request, run),
         estimated_tokens=sent.tokens,
         context_window=sent.window,
-        left_out=_left_out(sent, run, left_out),
+        left_out=_left_out(sent, run, told.left_out),
     )
 
 
-def _left_out(sent: Sent, run: Run, messages: int | None) -> wire.LeftOut | None:
+def _left_out(sent: Sent, run: Run, messages: int) -> wire.LeftOut | None:
     if sent.limit is None:
         return None
     limits = {
@@ -115,17 +166,7 @@ def _tool_choice(choice: model.ToolChoice | None) -> str | JsonObject | None:
     return choice
 
 
-def _messages(ids: Iterable[str], things: Things) -> Iterator[wire.SentMessage | wire.ForgottenMessage]:
-    """The conversation, with what was deleted in its place: what stood on both sides of it was not one turn."""
-    for there, together in groupby(ids, things.__contains__):
-        if not there:
-            yield from (wire.ForgottenMessage(message_id=id) for id in together)
-            continue
-        for piece in pieces_of(things[id] for id in together):
-            yield from _turns(piece, things)
-
-
-def _turns(piece: Piece, things: Things) -> Iterator[wire.SentMessage]:
+def _turns(piece: Piece, things: Mapping[str, Thing]) -> Iterator[wire.SentMessage]:
     message_id = next((id for id in piece.ids if isinstance(things[id].object, Message)), None)
     step_id = next((id for id in piece.ids if isinstance(things[id].object, RunStep)), None)
     for turn in piece.turns:

@@ -135,11 +135,14 @@ class History:
         rows: in the order of the conversation: messages, and each answered step that called tools behind the message
             that it followed (C-133). A storage may give more than was asked for, not less; there may be a gap behind
             the first row, if that is the newest user message.
+        places: where each row stands in its thread: numbers that grow, and stay when others are deleted. A tool step
+            has that of the message that it follows.
         last_message: id of the thread's newest message, whether it is among the rows or not.
         is_cut: whether older messages were left out.
     """
 
     rows: Sequence[Row[Message] | Row[RunStep]]
+    places: Sequence[int]
     last_message: str | None = None
     is_cut: bool = False
 
@@ -153,10 +156,6 @@ class Collection(Protocol[R]):
 
     def get(self, id: str, *, lock: bool = False) -> Row[R] | None:
         """The row, or None. `lock` keeps other transactions from changing it until this one ends."""
-        ...
-
-    def some(self, ids: Some[str]) -> Mapping[str, Row[R]]:
-        """Those of the rows that are there, by id."""
         ...
 
     def insert(self, *rows: Row[R]) -> None:
@@ -192,9 +191,13 @@ class Messages(Collection[Message], Protocol):
         """The newest part of a thread, with its tool steps. What it reads does not grow with the thread."""
         ...
 
-    def count_until(self, thread_id: str, id: str) -> int:
-        """How many messages that say something a thread has up to a message or tool step of its own, which counts
-        too."""
+    def stretch(self, thread_id: str, first: int, last: int) -> History:
+        """What of a thread stands at these places and between them. Nothing is told of its last message, and of what
+        is cut."""
+        ...
+
+    def count_until(self, thread_id: str, place: int) -> int:
+        """How many messages that say something a thread has up to this place."""
         ...
 
 

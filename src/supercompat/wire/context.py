@@ -37,13 +37,6 @@ class SentMessage(WireObject):
     tool_call_id: str | None = Field(default=None, exclude_if=absent)
 
 
-class ForgottenMessage(WireObject):
-    """A message that was sent, and has been deleted since."""
-
-    message_id: str
-    deleted: Literal[True] = True
-
-
 class SentParameters(WireObject):
     """Those that were asked for. What is absent was left to the provider."""
 
@@ -62,22 +55,29 @@ class LeftOut(WireObject):
     Args:
         reason: what kept it out.
         limit: the number of messages or tokens that this stands for.
-        messages: how many of the thread's; those that were deleted since don't count. None where nothing that was
-            sent is still there.
+        messages: how many of the thread's. Those that were deleted since don't count.
     """
 
     reason: Literal["last_messages", "max_prompt_tokens", "context_window"]
     limit: int
-    messages: int | None
+    messages: int
 
 
 class PassContext(WireObject):
-    """One call of the model. `estimated_tokens` is the size of its prompt as it was estimated before."""
+    """One call of the model.
+
+    Args:
+        messages: what was sent of the conversation and is still there.
+        deleted_messages: how many were sent and have been deleted since.
+        estimated_tokens: the size of the prompt, as it was estimated before it was sent.
+        context_window: tokens that the model takes, prompt and answer together, as far as we know.
+    """
 
     sent_at: int
     model: str
     instructions: str | None
-    messages: list[SentMessage | ForgottenMessage]
+    messages: list[SentMessage]
+    deleted_messages: int
     tools: list[Tool]
     parameters: SentParameters
     estimated_tokens: int

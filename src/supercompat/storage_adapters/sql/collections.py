@@ -29,6 +29,7 @@ from supercompat.storage_adapters.sql.history import (
     place_of,
     place_of_new,
     read_history,
+    read_stretch,
 )
 from supercompat.storage_adapters.sql.pages import read_page
 from supercompat.storage_adapters.sql.rows import (
@@ -68,14 +69,6 @@ class TableCollection(Generic[R]):
         named = {"in_project": self._project, "named": id}
         found = self._connection.execute(_get(self._kind.table, self._kind.columns, lock=lock), named).first()
         return None if found is None else self._kind.read(found)
-
-    def some(self, ids: Some[str]) -> Mapping[str, Row[R]]:
-        if not ids:
-            return {}
-        named = {"in_project": self._project, "some": list(ids)}
-        found = self._connection.execute(_some(self._kind.table, self._kind.columns), named)
-        rows = [self._kind.read(columns) for columns in found]
-        return {row.object.id: row for row in rows}
 
     def insert(self, *rows: Row[R]) -> None:
         if rows:
@@ -120,8 +113,11 @@ class TableMessages(TableCollection[Message]):
     def history(self, query: HistoryQuery) -> History:
         return read_history(self._connection, self._project, query)
 
-    def count_until(self, thread_id: str, id: str) -> int:
-        return count_until(self._connection, self._project, thread_id, id)
+    def stretch(self, thread_id: str, first: int, last: int) -> History:
+        return read_stretch(self._connection, self._project, thread_id, first, last)
+
+    def count_until(self, thread_id: str, place: int) -> int:
+        return count_until(self._connection, self._project, thread_id, place)
 
 
 class TableSteps(TableCollection[RunStep]):
@@ -291,14 +287,6 @@ def _get(table: sa.Table, columns: tuple[str, ...], *, lock: bool) -> sa.Select[
     statement = sa.select(*(table.c[name] for name in columns)).where(_named(table))
     # No stronger than a change of the row: whoever adds a row that refers to it must not wait.
     return statement.with_for_update(key_share=True) if lock else statement
-
-
-@cache
-def _some(table: sa.Table, columns: tuple[str, ...]) -> sa.Select[Any]:
-    named = table.c.id.in_(sa.bindparam("some", expanding=True))
-    return sa.select(*(table.c[name] for name in columns)).where(
-        table.c.project == sa.bindparam("in_project"), named
-    )
 
 
 @cache
