@@ -112,14 +112,16 @@ async def test_the_client_goes_on_working(connection: Connection, server: Google
 async def test_many_at_once(connection: Connection, server: GoogleServer):
     gates = [Gate() for _ in range(10)]
     server.reply(*(text("Hel", gate, "lo") for gate in gates))
-    tasks = [asyncio.create_task(heard(connection, ask())) for _ in gates]
+    tasks: list[asyncio.Task[Any]] = []
     for gate in gates:
+        tasks.append(asyncio.create_task(heard(connection, ask())))
         await happened(gate.reached)
-    for task in tasks[::2]:
+    for task, request in zip(tasks[::2], server.requests[::2], strict=True):
         await cancelled(task)
+        await happened(request.closed)
     for gate in gates:
         gate.open()
     for task in tasks[1::2]:
         said = [event.text for event in await task if isinstance(event, TextDelta)]
         assert said == ["Hel", "lo"]
-    assert sum(request.closed.is_set() for request in server.requests) == 5
+    assert not any(request.closed.is_set() for request in server.requests[1::2])
