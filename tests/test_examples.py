@@ -4,7 +4,7 @@ import re
 import runpy
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -137,8 +137,8 @@ def test_three_providers(
 
 def parts(asked: Received) -> list[dict[str, Any]]:
     """The parts of all messages that have parts."""
-    contents = (message.get("content") for message in asked.body["messages"])
-    return [part for content in contents if isinstance(content, list) for part in content]
+    contents: list[Any] = [message.get("content") for message in asked.body["messages"]]
+    return [part for content in contents if isinstance(content, list) for part in cast(list[Any], content)]
 
 
 def test_own_tests(pytester: pytest.Pytester) -> None:
