@@ -156,7 +156,7 @@ class ToyServer(LoopbackServer):
             raise Refused(Failure(401, "Who are you?"))
         if received.path == "/models":
             return {"models": MODELS}
-        received.body = json_object(body) or {}
+        received.body = json_object(body)
         if unknown := received.body.keys() - {"model", "rules", "lines", "functions", "words"}:
             raise Refused(Failure(400, f"What is {min(unknown)}?"))
         said = {each["id"] for line in received.body["lines"] for each in line.get("calls", ())}
