@@ -56,16 +56,23 @@ SETTINGS = {
     "max_connections": "200",
 }
 
-# It takes one order a line, and stops the server when the process that gives the orders has ended.
+# It carries out one order a line, and stops the server when the process that gives the orders has ended. A signal that
+# comes while the server starts is lost, hence the repetition.
 WATCHDOG = """
-directory=$1; shift
-stop() { [ -z "$pid" ] || { kill -s "$1" "$pid"; wait "$pid"; pid=; }; }
+directory=$1 programs=$2; shift 2
+trap "" PIPE
+stop() {
+    while [ -n "$pid" ] && kill -s "$1" "$pid" 2>/dev/null; do sleep 0.05; done
+    pid=
+}
 while read -r order; do
     case $order in
-        START) "$@" </dev/null >>"$directory/log" 2>&1 & pid=$! ;;
+        INIT) "$programs/initdb" -D "$directory/data" -U postgres -A trust -E UTF8 --locale=C --no-sync \\
+            </dev/null >"$directory/log" 2>&1 ;;
+        START) "$programs/postgres" -D "$directory/data" "$@" </dev/null >>"$directory/log" 2>&1 & pid=$! ;;
         *) stop "$order" ;;
     esac
-    echo done
+    echo $? 2>/dev/null
 done
 stop INT
 rm -rf "$directory"
@@ -159,23 +166,20 @@ class Server:
 
     def __init__(self, programs: Path) -> None:
         account = Account.choose()
-        directory = account.directory()
-        try:
-            programs = account.within_reach(programs, directory)
-            self._data = directory / "data"
-            initdb = (programs / "initdb", "-D", self._data, "-U", "postgres", "-A", "trust")
-            account.run(*initdb, "-E", "UTF8", "--locale=C", "--no-sync", cwd=directory)
-        except BaseException:
-            shutil.rmtree(directory, ignore_errors=True)
-            raise
-        self.directory = directory
-        self._log = directory / "log"
+        self.directory = account.directory()
+        self._data, self._log = self.directory / "data", self.directory / "log"
         port = _free_port()
         self.url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
         settings = [f"--{name}={value}" for name, value in {**SETTINGS, "port": str(port)}.items()]
-        server = (programs / "postgres", "-D", self._data, *settings)
-        self._watchdog = account.start("sh", "-c", WATCHDOG, "watchdog", directory, *server, cwd=directory)
         try:
+            programs = account.within_reach(programs, self.directory)
+            watchdog = ("sh", "-c", WATCHDOG, "watchdog", self.directory, programs, *settings)
+            self._watchdog = account.start(*watchdog, cwd=self.directory)
+        except BaseException:
+            shutil.rmtree(self.directory, ignore_errors=True)
+            raise
+        try:
+            self._order("INIT")
             self.start()
         except BaseException:
             self.close()
@@ -218,7 +222,8 @@ class Server:
         assert self._watchdog.stdout
         self._watchdog.stdin.write(f"{order}\n")
         self._watchdog.stdin.flush()
-        self._watchdog.stdout.readline()
+        if self._watchdog.stdout.readline().strip() != "0":
+            raise PostgreSQLError(self._log.read_text(errors="replace").strip())
 
     def _state(self) -> list[str]:
         with suppress(FileNotFoundError):

@@ -403,6 +403,25 @@ def test_an_id_is_what_the_caller_meant(client: OpenAI, id: str) -> None:
     assert error_of(response)["message"] == f"No assistant found with id '{id}'."
 
 
+@pytest.mark.core
+def test_an_id_with_a_nul_names_nothing(client: OpenAI) -> None:
+    """Not every database takes it in a text."""
+    thread = post(client, "/threads", {})["id"]
+    odd = quote("_\0", safe="")
+    for path in (
+        "",
+        "/messages/msg" + odd,
+        "/messages?after=msg" + odd,
+        "/runs/run" + odd,
+        "/runs/run" + odd + "/steps",
+    ):
+        assert send(client, "GET", f"/threads/{thread}{path or odd}").status_code == 404
+    assert send(client, "DELETE", f"/threads/{thread}{odd}").status_code == 404
+    assert get(client, f"/threads/{thread}/messages?run_id=run{odd}")["data"] == []
+    response = send(client, "POST", f"/threads/{thread}/runs", b'{"assistant_id": "asst_\\u0000"}')
+    assert response.status_code == 404
+
+
 @pytest.mark.conforms("C-017")
 def test_only_the_providers_sdk_retries(make_client: MakeClient, provider: ScriptedServer) -> None:
     busy = error(429, headers={"retry-after-ms": "1"})

@@ -14,7 +14,7 @@ from tests.processes.test_killed import ANSWERS, ASKS_FOR_WEATHER, in_mid_text, 
 from tests.processes.workers import PATIENCE, RefusedError
 
 #: Seconds: nothing here depends on a lease that ends, but for a process that is paused.
-LONG = 30
+LONG = 12
 
 
 @pytest.fixture(autouse=True)
@@ -277,7 +277,7 @@ def test_a_graceful_stop_hands_over(scene: Scene) -> None:
     assert one.ended()
     left = same(asked, other)
     until(lambda: left.retrieve(run.id).status == "completed")
-    assert monotonic() - began < LONG / 3
+    assert monotonic() - began < LONG / 2
     assert [texts(message) for message in left.answers()] == [["Hello"]]
     nothing_is_open(left, run=left.retrieve(run.id))
 

@@ -9,11 +9,11 @@ import asyncio
 import base64
 import os
 import pickle
+import signal
 import socket
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import reduce
 from importlib import import_module
@@ -193,13 +193,17 @@ LATE = (
 
 
 def main() -> None:
-    """Fork a worker for each line of standard input: the port on which it is waited for."""
+    """Fork a worker for each line of standard input: the port on which it is waited for. In the end all are killed."""
     _import()
+    workers: set[int] = set()
     for line in sys.stdin:
-        if os.fork() == 0:
+        if (pid := os.fork()) == 0:
             work(int(line))
             return
-        _bury_the_dead()
+        workers.add(pid)
+        workers -= _ended(workers)
+    for pid in workers - _ended(workers):
+        os.kill(pid, signal.SIGKILL)
 
 
 def _import() -> None:
@@ -216,7 +220,5 @@ def _import() -> None:
             attrgetter(path)(client)
 
 
-def _bury_the_dead() -> None:
-    with suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+def _ended(workers: set[int]) -> set[int]:
+    return {pid for pid in workers if os.waitpid(pid, os.WNOHANG)[0]}

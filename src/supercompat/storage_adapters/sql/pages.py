@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from supercompat.storage_adapters.protocol import CursorError, PageQuery
+from supercompat.storage_adapters.sql.tables import Id
 
 
 def read_page(
@@ -76,7 +77,7 @@ def _place(table: sa.Table, where: tuple[str, ...], cursor: str) -> sa.ScalarSel
 
 @cache
 def _known(table: sa.Table, where: tuple[str, ...]) -> sa.Select[Any]:
-    named = table.c.id.in_([sa.bindparam("after"), sa.bindparam("before")])
+    named = table.c.id.in_([sa.bindparam("after", type_=Id), sa.bindparam("before", type_=Id)])
     return sa.select(table.c.id).where(named, *_listed(table, where))
 
 

@@ -32,6 +32,16 @@ FROM_USER: Final = sa.text("role = 'user'")
 OF_TOOLS: Final = sa.text("place IS NOT NULL")
 
 
+class Id(sa.TypeDecorator[str]):
+    """An id. One with a NUL byte, which PostgreSQL takes nowhere in a text, names nothing."""
+
+    impl = sa.String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        return value if value is None else value.replace("\0", "\ufffd")
+
+
 def _table(name: str, *own: sa.schema.SchemaItem) -> sa.Table:
     return sa.Table(
         name,
@@ -39,7 +49,7 @@ def _table(name: str, *own: sa.schema.SchemaItem) -> sa.Table:
         # SQLite numbers rows by itself only where the type is spelled INTEGER.
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
         sa.Column("project", sa.String, nullable=False),
-        sa.Column("id", sa.String, nullable=False),
+        sa.Column("id", Id, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         *own,
         sa.Column("object", sa.Text, nullable=False),
@@ -51,7 +61,7 @@ def _table(name: str, *own: sa.schema.SchemaItem) -> sa.Table:
 
 
 def _reference(column: str, nullable: bool = False) -> sa.Column[str]:
-    return sa.Column(column, sa.String, nullable=nullable)
+    return sa.Column(column, Id, nullable=nullable)
 
 
 def _belongs_to(table: str, column: str) -> sa.ForeignKeyConstraint:
