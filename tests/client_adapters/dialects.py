@@ -20,7 +20,6 @@ from supercompat import (
     MistralClientAdapter,
     OpenAIClientAdapter,
 )
-from supercompat.client_adapters.base import ClientAdapter
 from supercompat.testing import AnthropicServer, GoogleServer, MistralServer, ScriptedServer
 from tests.client_adapters.conftest import KEY, closed
 from tests.client_adapters.on_google import client_of
@@ -41,7 +40,7 @@ class Dialect:
 
     server: Callable[[], Any]
     client: Callable[[str, bool], AbstractAsyncContextManager[Any]]
-    adapter: Callable[[Any], ClientAdapter]
+    adapter: type[Any]
     model: str
     own_pool: bool = False
 

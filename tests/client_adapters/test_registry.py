@@ -1,5 +1,6 @@
 """Which adapter a client gets, and what is said to anything else."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -13,13 +14,18 @@ import pytest
 from google import genai
 from mistralai.client import Mistral
 
+import supercompat
 from supercompat.client_adapters.anthropic import AnthropicClientAdapter
 from supercompat.client_adapters.google import GoogleClientAdapter
 from supercompat.client_adapters.groq import GroqClientAdapter
 from supercompat.client_adapters.mistral import MistralClientAdapter
 from supercompat.client_adapters.openai import OpenAIClientAdapter
-from supercompat.client_adapters.registry import REGISTRY, adapter_for
+from supercompat.client_adapters.registry import REGISTRY, Row, adapter_for
 from supercompat.errors import ConfigurationError, UnknownClientError
+from tests.client_adapters.dialects import DIALECTS
+
+ROOT = Path(__file__).parents[2]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 class Derived(openai.OpenAI):
@@ -64,7 +70,7 @@ def test_anything_else_is_refused_with_what_is_taken(client: object):
 
 def test_the_extra_that_brings_an_sdk_is_said():
     """Whoever has none of the SDKs learns it here: nothing else of ours would miss them."""
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    project = PYPROJECT["project"]
     extras = project["optional-dependencies"]
     with pytest.raises(UnknownClientError) as caught:
         adapter_for(object())
@@ -74,6 +80,34 @@ def test_the_extra_that_brings_an_sdk_is_said():
         else:
             assert extras[row.extra][0].startswith(row.package.replace(".", "-"))
             assert f"pip install 'supercompat[{row.extra}]'" in str(caught.value)
+
+
+@pytest.mark.parametrize("row", REGISTRY, ids=lambda row: row.package)
+def test_a_provider_is_known_wherever_it_is_looked_for(row: Row):
+    module, _, adapter = row.adapter.partition(":")
+    contracts = {contract["id"]: contract for contract in PYPROJECT["tool"]["importlinter"]["contracts"]}
+    assert adapter in supercompat.__all__
+    assert f"supercompat.client_adapters.{module}" in contracts["providers"]["modules"]
+    assert row.package.partition(".")[0] in contracts["sdks"]["forbidden_modules"]
+    assert any(dialect.adapter.__name__ == adapter for dialect in DIALECTS.values())
+    installed = f"supercompat[{row.extra}]" if row.extra else "supercompat"
+    assert re.search(rf"\| `{adapter}` \| `{re.escape(installed)}` \|", (ROOT / "README.md").read_text())
+    assert f"`{adapter}`" in (ROOT / "docs" / "client-adapters.md").read_text()
+
+
+def test_providers_with_a_page_have_the_same_page():
+    pages = [(ROOT / "docs" / f"{name}.md").read_text() for name in ("anthropic", "google", "mistral")]
+    for page in pages:
+        assert re.findall("^## (.+)$", page, re.MULTILINE) == [
+            "Native",
+            "Emulated",
+            "Ignored",
+            "Refused",
+            "Thinking",
+            "Failures",
+            "Tests",
+        ]
+        assert re.search(r"^# \w+\n\n```\npip install 'supercompat\[\w+\]'\n```\n\n```python\n", page)
 
 
 @pytest.mark.parametrize("client", [OpenAIClientAdapter, openai.OpenAI])
