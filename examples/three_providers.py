@@ -3,6 +3,7 @@
     python examples/three_providers.py
 
 Needs keys in GROQ_API_KEY, ANTHROPIC_API_KEY and MISTRAL_API_KEY. The model's name decides who answers.
+The SDKs of Groq and Anthropic look for another server's URL in the environment; Mistral's is given it here.
 """
 
 import json
