@@ -1,5 +1,6 @@
 """A storage that can be made to wait, or to fail, at the transaction that a test wants to look at."""
 
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
@@ -14,12 +15,19 @@ T = TypeVar("T")
 
 class HeldStorage:
     """A storage, by default in memory, whose next transactions a test can hold. Renewals of leases, which come about
-    once a second while a run goes on, count too."""
+    once a second while a run goes on, count too.
+
+    Attributes:
+        failures: is released by each transaction that fails.
+        successes: is released by each that succeeds; none is counted from before the last `mend`.
+    """
 
     def __init__(self, storage: StorageAdapter | None = None) -> None:
         self._storage = storage or MemoryStorageAdapter()
         self._gates: list[Gate | None] = []
         self._left: int | None = None
+        self.failures = threading.Semaphore(0)
+        self.successes = threading.Semaphore(0)
 
     def open(self, *, project: str = "default", own_pool: bool = False) -> Store:
         return _HeldStore(self._storage.open(project=project, own_pool=own_pool), self)
@@ -37,6 +45,7 @@ class HeldStorage:
     def mend(self) -> None:
         """From now on they do again."""
         self._left = None
+        self.successes = threading.Semaphore(0)
 
     async def pass_through(self) -> None:
         """Used by the stores."""
@@ -44,6 +53,7 @@ class HeldStorage:
         if gate is not None:
             await gate.pass_through()
         if self._left == 0:
+            self.failures.release()
             raise StorageError("The disk is full.")
         if self._left is not None:
             self._left -= 1
@@ -60,7 +70,9 @@ class _HeldStore:
 
     async def transact(self, work: Callable[[Transaction], T]) -> T:
         await self._holder.pass_through()
-        return await self._store.transact(work)
+        value = await self._store.transact(work)
+        self._holder.successes.release()
+        return value
 
     def news(self) -> AbstractAsyncContextManager[AsyncIterator[str | None]]:
         return self._store.news()

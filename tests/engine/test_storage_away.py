@@ -92,6 +92,29 @@ def test_a_pass_that_waited_too_long(
     is_free(asked)
 
 
+def test_who_lives_keeps_its_runs(
+    process: MakeProcess, model: ScriptedModel, storage: HeldStorage, url: str, clock: FakeClock
+) -> None:
+    """However long it was away for all of them: nobody takes over before others had the time to renew."""
+    model.reply(text("Hel", Gate()))
+    others = HeldStorage(SQLAlchemyStorageAdapter(url))
+    asked = conversation(process(storage, lease=3).client)
+    other = process(others, lease=3)
+    events = iter(asked.stream())
+    heard_until(events, DELTA)
+    storage.fail()
+    others.fail()
+    # Looks for runs that nobody carries out. Together they take half of a lease.
+    for _ in range(4):
+        assert others.failures.acquire(timeout=DEADLINE)
+    clock.advance(3)
+    others.mend()
+    # Two more of them; if the first one had taken the run over, the second transaction would have ended it.
+    for _ in range(2):
+        assert others.successes.acquire(timeout=DEADLINE)
+    assert other.client.beta.threads.runs.list(asked.thread_id).data[0].status == "in_progress"
+
+
 @pytest.mark.conforms("C-105")
 def test_a_cancellation_is_finished_by_whoever_can(
     process: MakeProcess, model: ScriptedModel, storage: HeldStorage, clock: FakeClock

@@ -13,6 +13,7 @@ from supercompat.engine.executor import keep_text
 from supercompat.engine.feed import Feed
 from supercompat.engine.job import WRITE_TIMEOUT, Job
 from supercompat.engine.lifecycle import RESTING
+from supercompat.engine.presence import Presence
 from supercompat.engine.timer import Timer
 from supercompat.engine.watch import Watch
 from supercompat.errors import StorageError
@@ -29,6 +30,10 @@ logger = logging.getLogger(__name__)
 TERM = 3 / 5
 RENEWAL = 1 / 5
 LOOK = 1 / 6
+
+#: The part of the lease for which a database that was away, for as long, has to be back before runs are taken over:
+#: whoever lives renews its leases first.
+GRACE = 1 / 3
 
 #: Seconds between two renewals at most: without any news, a cancellation by another process is noticed by them, which
 #: has to be within a second.
@@ -56,6 +61,7 @@ class Supervisor:
         every = min(LONGEST_RENEWAL, options.lease * RENEWAL)
         self._heartbeat = Timer("supercompat leases", every, self._beat)
         self._reaper = Timer("supercompat reaper", options.lease * LOOK, self._take_over)
+        self._presence = Presence(gap=options.lease * GRACE, grace=options.lease * GRACE)
         self._is_closing = False
 
     async def start(self, orphans_of: Collection[str] = ()) -> None:
@@ -214,10 +220,14 @@ class Supervisor:
         claimed: Mapping[str, int] | None = None
         while not self._is_closing and (claimed is None or len(claimed) == CLAIMED_AT_ONCE):
             claimed = await self._store.transact(partial(self._claim, orphans_of))
+            self._presence.seen()
             for run_id, fence in claimed.items():
                 await self._resume(run_id, fence)
 
     def _claim(self, orphans_of: Collection[str], tx: Transaction) -> Mapping[str, int]:
+        # Asked here: the transaction may have waited for the database to come back.
+        if not self._presence.is_settled:
+            return {}
         return tx.runs.claim(
             self.owner,
             self._lease_end(),
