@@ -65,9 +65,10 @@ FAILURES = [
     (drop(), "server_error", ""),
 ]
 
-#: A client behind the door of its kind, and, among the slow, behind the other.
+#: A client behind the door of its kind, and, among the slow, behind the other. An asynchronous HTTP client that was
+#: given to Mistral's SDK would be used on the loop of the synchronous door, where this test can't close it.
 SETUPS = [("async" if name.endswith("-async") else "sync", name) for name in DIALECTS]
-CROSSED = [("sync" if door == "async" else "async", name) for door, name in SETUPS]
+CROSSED = [("sync" if door == "async" else "async", name) for door, name in SETUPS if name != "mistral-async"]
 
 
 @pytest.fixture(
