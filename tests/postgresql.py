@@ -291,11 +291,18 @@ class Databases:
     def url(self, name: str) -> str:
         return self._url.set(database=name).render_as_string(hide_password=False)
 
-    def create(self, *, template: str = "template0") -> str:
+    def create(self, *, template: str = "template0", encoding: str = "UTF8") -> str:
         """The name of a new database."""
         self._count += 1
         name = f"{self._prefix}_{self._count}"
-        self._execute("CREATE DATABASE {} TEMPLATE {}", name, template)
+        self._execute(
+            "CREATE DATABASE {} TEMPLATE {} ENCODING {} LC_COLLATE {} LC_CTYPE {}",
+            name,
+            template,
+            encoding,
+            "C",
+            "C",
+        )
         self._made.add(name)
         return name
 

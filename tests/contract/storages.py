@@ -68,9 +68,9 @@ class _HeldStore:
     def durable(self) -> bool:
         return self._store.durable
 
-    async def transact(self, work: Callable[[Transaction], T]) -> T:
+    async def transact(self, work: Callable[[Transaction], T], *, urgent: bool = False) -> T:
         await self._holder.pass_through()
-        value = await self._store.transact(work)
+        value = await self._store.transact(work, urgent=urgent)
         self._holder.successes.release()
         return value
 

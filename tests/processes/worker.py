@@ -105,7 +105,7 @@ class _HoldingStore:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    async def transact(self, work: Callable[[Transaction], T]) -> T:
+    async def transact(self, work: Callable[[Transaction], T], *, urgent: bool = False) -> T:
         def watched(tx: Transaction) -> tuple[T, bool]:
             done = work(tx)
             runs = tx.runs.page(PageQuery(limit=None)).rows
@@ -117,7 +117,7 @@ class _HoldingStore:
 
         if self._holding.holds:
             await asyncio.Event().wait()
-        done, is_there = await self._store.transact(watched)
+        done, is_there = await self._store.transact(watched, urgent=urgent)
         if is_there:
             self._holding.holds = True
             self._holding.tell()

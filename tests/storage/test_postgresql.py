@@ -23,6 +23,7 @@ from supercompat.errors import (
 )
 from supercompat.storage_adapters.protocol import Store, Transaction
 from supercompat.storage_adapters.sql import SQLAlchemyStorageAdapter
+from tests.postgresql import Databases
 from tests.storage.rows import thread
 from tests.storage.sessions import blocked, others, session, terminate, until_alone
 
@@ -166,8 +167,79 @@ async def test_a_pool_that_is_exhausted(postgres_url: str) -> None:
     await store.aclose()
 
 
-async def test_many_at_once_share_a_small_pool(postgres_url: str) -> None:
+async def test_what_is_urgent_does_not_wait_behind_locks(postgres_url: str) -> None:
     store = SQLAlchemyStorageAdapter(postgres_url, pool_size=2).open()
+    await store.transact(put_thread)
+    with session(postgres_url) as connection:
+        with rows_locked(connection):
+            waiting = [asyncio.create_task(store.transact(change_thread)) for _ in range(5)]
+            assert await asyncio.to_thread(blocked, connection)
+            assert await store.transact(get_thread, urgent=True) == thread()
+        assert all(await asyncio.gather(*waiting))
+    await store.aclose()
+
+
+@pytest.mark.parametrize("level", ["SERIALIZABLE", "REPEATABLE READ", "AUTOCOMMIT"])
+async def test_the_isolation_is_ours(postgres_url: str, level: Any) -> None:
+    """Whoever waited for a lock sees what was committed meanwhile, and nothing is kept of what failed."""
+    engine = create_async_engine(with_driver(postgres_url), isolation_level=level)
+    store = SQLAlchemyStorageAdapter(engine).open()
+    await store.transact(put_thread)
+
+    def fail(tx: Transaction) -> None:
+        change_thread(tx)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await store.transact(fail)
+    assert await store.transact(get_thread) == thread()
+    level = await store.transact(lambda tx: execute(tx, "SHOW transaction_isolation").scalar())
+    assert level == "read committed"
+    await store.aclose()
+    await engine.dispose()
+
+
+async def test_two_stores_of_two_adapters_on_one_engine(postgres_url: str) -> None:
+    engine = create_async_engine(with_driver(postgres_url))
+    stores = [SQLAlchemyStorageAdapter(engine).open() for _ in range(2)]
+    await stores[0].transact(put_thread)
+    for store in stores:
+        assert await store.transact(get_thread) == thread()
+        await store.aclose()
+    await engine.dispose()
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+async def test_the_databases_encoding(postgres_databases: Databases, encoding: str) -> None:
+    name = postgres_databases.create(encoding=encoding)
+    try:
+        adapter = SQLAlchemyStorageAdapter(postgres_databases.url(name))
+        if encoding == "LATIN1":
+            with pytest.raises(SchemaError, match=r"encoding is LATIN1.*UTF8"):
+                await adapter.upgrade()
+            return
+        await adapter.upgrade()
+        store = adapter.open()
+        await store.transact(lambda tx: tx.threads.insert(thread(k="Grüße 😀")))
+        assert await store.transact(get_thread) == thread(k="Grüße 😀")
+        await store.aclose()
+    finally:
+        postgres_databases.drop(name)
+
+
+async def test_errors_do_not_quote_what_is_stored(postgres_url: str) -> None:
+    store = SQLAlchemyStorageAdapter(postgres_url).open()
+    await store.transact(put_thread)
+    with pytest.raises(StorageError) as caught:
+        await store.transact(put_thread)
+    assert "thread_1" not in str(caught.value)
+    assert "duplicate key" in str(caught.value)
+    await store.aclose()
+
+
+async def test_many_at_once_share_a_small_pool(postgres_url: str) -> None:
+    """One of its connections is kept for what is urgent."""
+    store = SQLAlchemyStorageAdapter(postgres_url, pool_size=3).open()
     await asyncio.gather(
         *(store.transact(lambda tx, n=n: tx.threads.insert(thread(f"thread_{n}"))) for n in range(30))
     )

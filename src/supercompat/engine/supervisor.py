@@ -184,7 +184,7 @@ class Supervisor:
         jobs = [job for job in self._jobs.values() if not job.is_stopped]
         if not jobs:
             return
-        moved = await self._store.transact(partial(self._renew, jobs))
+        moved = await self._store.transact(partial(self._renew, jobs), urgent=True)
         for job, row in moved.items():
             self._heed(job, row)
         # Apart from the leases, since a text that can't be stored must not cost them.
@@ -219,7 +219,7 @@ class Supervisor:
     async def _take_over(self, orphans_of: Collection[str] = ()) -> None:
         claimed: Mapping[str, int] | None = None
         while not self._is_closing and (claimed is None or len(claimed) == CLAIMED_AT_ONCE):
-            claimed = await self._store.transact(partial(self._claim, orphans_of))
+            claimed = await self._store.transact(partial(self._claim, orphans_of), urgent=True)
             self._presence.seen()
             for run_id, fence in claimed.items():
                 await self._resume(run_id, fence)

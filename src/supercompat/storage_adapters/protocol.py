@@ -293,12 +293,16 @@ class Store(Protocol):
         """Whether rows outlive this process. If not, its runs are cancelled at close instead of handed over."""
         ...
 
-    async def transact(self, work: Callable[[Transaction], T]) -> T:
+    async def transact(self, work: Callable[[Transaction], T], *, urgent: bool = False) -> T:
         """Run `work` as one transaction, alone where the storage has one writer. An exception rolls back.
 
         `work` must not block on anything else, and must have no effect but on the transaction: it may run in another
         thread, and it runs again after a deadlock, a failure to serialize, or a connection that was lost before the
         commit. The transaction goes on when its caller is cancelled.
+
+        Args:
+            urgent: it is what time drives, as the renewal of leases, and does not wait for a connection behind those
+                that wait for locks.
 
         Raises:
             StorageError: the database can't be used. If the connection was lost during the commit, nobody knows

@@ -105,13 +105,21 @@ def recognize(context: ExceptionContext) -> None:
 def translated(error: Exception, engine: AsyncEngine, stage: Stage = "work") -> StorageError:
     """Our error for SQLAlchemy's, without statements, values and secrets."""
     if isinstance(error, PoolTimeoutError):
-        text = "all connections of the pool were in use for too long; raise pool_size or pool_timeout"
-    else:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        text = " ".join(str(cause).split())
+        return exhausted(engine)
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    # The details quote what is stored.
+    primary = getattr(getattr(cause, "diag", None), "message_primary", None)
+    text = " ".join((primary or str(cause)).split())
     if stage == "commit" and _is_lost(error):
         text = f"the connection was lost during a commit, which may have succeeded or not: {text}"
     return StorageError(f"{place(engine.url)}: {text.rstrip('.')}.")
+
+
+def exhausted(engine: AsyncEngine) -> StorageError:
+    """No connection came free."""
+    return StorageError(
+        f"{place(engine.url)}: all connections of the pool were in use for too long; raise pool_size or pool_timeout."
+    )
 
 
 def _is_lost(error: Exception) -> bool:

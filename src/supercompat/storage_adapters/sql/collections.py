@@ -335,6 +335,9 @@ _INSERT_RUN: Final = (
     .returning(runs.c.seq)
 )
 
+# With parts of a second, also where it is compared to a whole number.
+_NOW: Final = sa.bindparam("now", type_=sa.Double)
+
 _CLAIMABLE: Final = (
     sa.select(runs.c.seq)
     .where(
@@ -346,14 +349,14 @@ _CLAIMABLE: Final = (
             sa.and_(
                 CLAIMABLE_RUN,
                 sa.or_(
-                    runs.c.lease_until < sa.bindparam("now"),
+                    runs.c.lease_until < _NOW,
                     runs.c.owner.in_(sa.bindparam("orphans_of", expanding=True)),
                 ),
             ),
             sa.and_(
                 runs.c.status == "requires_action",
-                runs.c.lease_until < sa.bindparam("now"),
-                runs.c.expires_at <= sa.bindparam("now"),
+                runs.c.lease_until < _NOW,
+                runs.c.expires_at <= _NOW,
             ),
         ),
         runs.c.id.not_in(sa.bindparam("but", expanding=True)),

@@ -25,6 +25,8 @@ CONNECTION: Final = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
     "fallback_application_name": "supercompat",
+    # Whatever the database's own encoding is, or the environment's.
+    "client_encoding": "utf8",
 }
 
 #: Seconds that a transaction may pause between two statements. Its process has been stopped then, and another one waits

@@ -19,6 +19,8 @@ MOST: Final = 4096
 """Messages, and steps, that are looked at where a query does not say how many it wants."""
 
 _NOTHING: Final = sa.literal_column("0", sa.Integer)
+
+#: More than any thread has. The API takes larger numbers than PostgreSQL's integers.
 _ALL: Final = 2**31 - 1
 
 
@@ -30,10 +32,10 @@ def read_history(connection: sa.Connection, project: str, query: HistoryQuery) -
         "in_project": project,
         "of_thread": query.thread_id,
         "of_run": query.run_id,
-        "wanted": _ALL if wanted is None else wanted,
+        "wanted": _ALL if wanted is None else min(wanted, _ALL),
         "most_messages": min(MOST if wanted is None else wanted, fitting),
         "most_steps": min(MOST, fitting),
-        "size": query.size,
+        "size": min(query.size, _ALL),
     }
     found: Sequence[Sequence[Any]] = connection.execute(_HISTORY, values).all()
     if not found:
@@ -51,7 +53,9 @@ def _row(columns: Sequence[Any]) -> Row[Message] | Row[RunStep]:
 
 def has_user_message() -> sa.ColumnElement[bool]:
     """Whether any message of the thread is a user's."""
-    return sa.exists().where(*_in_thread(messages), FROM_USER)
+    # The smallest one, because it is found by an index; for any one a planner may read the table.
+    first = sa.select(sa.func.min(messages.c.seq)).where(*_in_thread(messages), FROM_USER)
+    return first.scalar_subquery().is_not(None)
 
 
 def place_of(project: sa.ColumnElement[str], follows: sa.ColumnElement[str]) -> sa.ColumnElement[int]:

@@ -4,16 +4,17 @@ import asyncio
 import os
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from hashlib import sha256
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from supercompat.errors import ForkedError
 from supercompat.storage_adapters.protocol import Transaction
-from supercompat.storage_adapters.sql.attempts import Attempts, recognize
+from supercompat.storage_adapters.sql.attempts import Attempts, exhausted, recognize
 from supercompat.storage_adapters.sql.collections import TableTransaction
 from supercompat.storage_adapters.sql.engines import Source, upgrade_command
 from supercompat.storage_adapters.sql.schema import check
@@ -38,9 +39,14 @@ class Pool:
         self.is_closed = False
         self._is_ours = source.is_ours
         self._engine = source.make()
-        self._mapped = (
-            self._engine.execution_options(schema_translate_map={None: schema}) if schema else self._engine
-        )
+        # Whoever waited for a lock has to see what was committed meanwhile, whatever the database's own default is.
+        options: dict[str, Any] = {"isolation_level": "READ COMMITTED"}
+        if schema:
+            options["schema_translate_map"] = {None: schema}
+        # An engine of our own, which shares the user's connections: what is set and heard on it is ours alone.
+        self._mapped = self._engine.execution_options(**options)
+        connections, self._patience = _limits(self._engine)
+        self._turns = asyncio.Semaphore(connections - 1) if connections > 1 else None
         self._schema = schema
         self._channel = channel(schema)
         self._command = upgrade_command(self._engine.url, schema)
@@ -51,7 +57,7 @@ class Pool:
         drivers = set[Any]()
         if self._is_ours:
             event.listen(self._engine.sync_engine, "connect", _remembering(drivers))
-        event.listen(self._engine.sync_engine, "handle_error", recognize)
+        event.listen(self._mapped.sync_engine, "handle_error", recognize)
         self._finish = weakref.finalize(self, _finish, drivers, self._process)
 
     def enter(self, user: object) -> None:
@@ -90,10 +96,10 @@ class Pool:
         if self._users or self.is_closed:
             return False
         self.is_closed = True
-        event.remove(self._engine.sync_engine, "handle_error", recognize)
+        event.remove(self._mapped.sync_engine, "handle_error", recognize)
         return True
 
-    async def run(self, project: str, work: Callable[[Transaction], T]) -> T:
+    async def run(self, project: str, work: Callable[[Transaction], T], *, urgent: bool = False) -> T:
         """Run `work` as one transaction, again where that helps.
 
         Raises:
@@ -106,9 +112,26 @@ class Pool:
             return work(TableTransaction(connection, project, self._channel))
 
         attempts = Attempts(self._mapped, is_known=self._was_there)
-        value = await attempts.run(transaction)
+        async with nullcontext() if urgent else self._turn():
+            value = await attempts.run(transaction)
         self._was_there = True
         return value
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncGenerator[None]:
+        """One of the connections but the last, which is left to what is urgent."""
+        if self._turns is None:
+            yield
+            return
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise exhausted(self._engine) from None
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     @asynccontextmanager
     async def news(self, project: str) -> AsyncGenerator[AsyncIterator[str | None]]:
@@ -125,6 +148,15 @@ class Pool:
         if not self._has_tables:
             check(connection, self._command, self._schema)
             self._has_tables = True
+
+
+def _limits(engine: AsyncEngine) -> tuple[int, float | None]:
+    """How many connections there can be, 0 if any number; and for how many seconds one is waited for."""
+    pool = engine.pool
+    if not isinstance(pool, sa.QueuePool):
+        return 0, None
+    overflow: int = pool._max_overflow  # pyright: ignore[reportPrivateUsage]
+    return 0 if overflow < 0 or pool.size() == 0 else pool.size() + overflow, pool.timeout()
 
 
 def channel(schema: str | None) -> str:

@@ -119,9 +119,9 @@ class PostgreSQLStore:
         self._under_way: set[asyncio.Task[Any]] = set()
         self._is_closed = False
 
-    async def transact(self, work: Callable[[Transaction], T]) -> T:
+    async def transact(self, work: Callable[[Transaction], T], *, urgent: bool = False) -> T:
         # A task of its own: a caller that is cancelled neither tears a commit nor costs the connection.
-        task = asyncio.ensure_future(self._pool().run(self._project, work))
+        task = asyncio.ensure_future(self._pool().run(self._project, work, urgent=urgent))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         return await asyncio.shield(task)

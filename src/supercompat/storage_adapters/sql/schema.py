@@ -14,6 +14,9 @@ are numbers of four digits: as text, too, the newer one is the greater."""
 UPGRADE_LOCK: Final = 7_356_821_940_174_523
 """The advisory lock that upgrades of a PostgreSQL database take: any number that nobody else takes."""
 
+#: What can hold any text; the second takes bytes as they come.
+_ENCODINGS: Final = {"UTF8", "SQL_ASCII"}
+
 VERSION_TABLE: Final = "supercompat_version"
 """Not Alembic's usual name: the database may hold an application's own tables, and its own revision."""
 
@@ -71,6 +74,8 @@ def upgrade_server(connection: sa.Connection, schema: str | None) -> None:
     # They are for small transactions.
     connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
     connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
+    connection.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+    _check_encoding(connection)
     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(UPGRADE_LOCK)))
     if schema is not None:
         if not sa.inspect(connection).has_schema(schema):
@@ -78,6 +83,14 @@ def upgrade_server(connection: sa.Connection, schema: str | None) -> None:
         # Migrations name tables without a schema.
         connection.execute(sa.select(sa.func.set_config("search_path", _quoted(connection, schema), True)))
     ensure(connection)
+
+
+def _check_encoding(connection: sa.Connection) -> None:
+    encoding = connection.execute(sa.text("SHOW server_encoding")).scalar()
+    if encoding not in _ENCODINGS:
+        raise SchemaError(
+            f"The database's encoding is {encoding}, which can't hold every text. Make one with ENCODING 'UTF8'."
+        )
 
 
 def ensure(connection: sa.Connection) -> None:

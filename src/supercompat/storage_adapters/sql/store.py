@@ -110,7 +110,7 @@ class SQLiteStore:
     def durable(self) -> bool:
         return self._database.path is not None
 
-    async def transact(self, work: Callable[[Transaction], T]) -> T:
+    async def transact(self, work: Callable[[Transaction], T], *, urgent: bool = False) -> T:
         job = _Job(self._database.link, self._project, work)
         if not self._database.writer.submit(self._user, job):
             raise ClosedError("The storage was closed.")

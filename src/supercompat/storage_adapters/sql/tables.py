@@ -106,7 +106,7 @@ runs: Final = _table(
     _belongs_to("threads", "thread_id"),
     sa.Index(None, "project", "thread_id", "seq"),
     _partial_index("uq_runs_active", "project", "thread_id", where=ACTIVE_RUN, unique=True),
-    _partial_index("ix_runs_claimable", "project", "lease_until", where=CLAIMABLE_RUN),
+    # None with `lease_until`: PostgreSQL would write to every index at each renewal.
 )
 
 steps: Final = _table(

@@ -32,6 +32,7 @@ def upgrade() -> None:
     fill(MESSAGES, of_message)
     fill(STEPS, of_step)
     op.drop_index("ix_steps_project_thread_id_seq", "steps")
+    op.drop_index("ix_runs_claimable", "runs")
     settle("messages", ("run_id", "role", "size", "metadata", "object", "private"), "role", "size")
     settle("steps", ("run_id", "size", "place", "object", "private"), "size")
     create_index("ix_messages_of_user", "messages", ["project", "thread_id", "seq"], where=FROM_USER)
