@@ -4,10 +4,21 @@ import re
 import runpy
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from supercompat.testing import Received, Reply, ScriptedServer, call, text, tool_calls
+from supercompat.testing import (
+    AnthropicServer,
+    MistralServer,
+    Received,
+    Reply,
+    ScriptedServer,
+    call,
+    reasoning,
+    text,
+    tool_calls,
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -87,6 +98,49 @@ def test_function_tool(groq: ScriptedServer, capsys: pytest.CaptureFixture[str])
     ]
 
 
+def test_three_providers(
+    groq: ScriptedServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each server enforces its provider's rules on what the others said: calls, their ids, signed thinking."""
+
+    def looks_up(city: str) -> Reply:
+        return tool_calls(call("get_weather", f'{{"city": "{city}"}}'))
+
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "test-key")
+    monkeypatch.setenv("MISTRAL_API_KEY", "test-key")
+    with AnthropicServer() as anthropic, MistralServer() as mistral:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", anthropic.url)
+        monkeypatch.setenv("MISTRAL_SERVER_URL", mistral.url)
+        groq.reply(reasoning("Lisbon.") + looks_up("Lisbon"), text("21 degrees."))
+        anthropic.reply(reasoning("Oslo.") + looks_up("Oslo"), reasoning("Brr.") + text("4 degrees."))
+        mistral.reply(reasoning("Kyoto.") + looks_up("Kyoto"), text("17. Lisbon is the warmest."))
+        run("three_providers")
+        asked = [*groq.requests, *anthropic.requests, *mistral.requests]
+    assert capsys.readouterr().out.splitlines() == [
+        'llama-3.3-70b-versatile calls get_weather({"city": "Lisbon"})',
+        "llama-3.3-70b-versatile, completed: 21 degrees.",
+        'claude-sonnet-5 calls get_weather({"city": "Oslo"})',
+        "claude-sonnet-5, completed: 4 degrees.",
+        'mistral-medium-latest calls get_weather({"city": "Kyoto"})',
+        "mistral-medium-latest, completed: 17. Lisbon is the warmest.",
+    ]
+    assert [request.status for request in asked] == [200] * 6
+    # Three rounds of question, call, output and answer, of which the last is still to be given; and of the thinking
+    # only the provider's own.
+    thinking = [part["thinking"] for part in parts(anthropic.requests[1]) if part["type"] == "thinking"]
+    assert thinking == ["Oslo."]
+    roles = [message["role"] for message in mistral.requests[1].body["messages"]]
+    assert roles == ["user", "assistant", "tool", "assistant"] * 2 + ["user", "assistant", "tool"]
+    thinking = [part["thinking"] for part in parts(mistral.requests[1]) if part["type"] == "thinking"]
+    assert thinking == [[{"type": "text", "text": "Kyoto."}]]
+
+
+def parts(asked: Received) -> list[dict[str, Any]]:
+    """The parts of all messages that have parts."""
+    contents: list[Any] = [message.get("content") for message in asked.body["messages"]]
+    return [part for content in contents if isinstance(content, list) for part in cast(list[Any], content)]
+
+
 def test_own_tests(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_own=(ROOT / "examples" / "own_tests.py").read_text())
     pytester.runpytest_inprocess().assert_outcomes(passed=3, warnings=None)
@@ -154,4 +208,6 @@ def test_image(capsys: pytest.CaptureFixture[str]) -> None:
 def test_each_example_is_tested() -> None:
     names = {path.stem for path in (ROOT / "examples").glob("*.py")}
     without_key = {"cancel", "dropped_line", "two_runs", "missing_output", "image"}
-    assert names == {"quickstart", "async_stream", "function_tool", "own_tests"} | without_key
+    assert (
+        names == {"quickstart", "async_stream", "function_tool", "three_providers", "own_tests"} | without_key
+    )

@@ -17,6 +17,7 @@ from supercompat.options import Options
 from supercompat.run_adapters.base import RunAdapter
 from supercompat.services.assistants import Assistants
 from supercompat.services.chat import Chat
+from supercompat.services.context import Contexts
 from supercompat.services.core import Core
 from supercompat.services.messages import Messages
 from supercompat.services.runs import Runs
@@ -143,5 +144,6 @@ def _services(core: Core, connection: Connection) -> Services:
         messages=Messages(core),
         runs=Runs(core),
         steps=Steps(core),
+        contexts=Contexts(core),
         chat=Chat(connection),
     )

@@ -42,10 +42,15 @@ from supercompat.testing import (
 from supercompat.testing import Usage as ScriptedUsage
 from tests.client_adapters.asking import ADD, NOW, PARAMS, ask, heard
 from tests.client_adapters.conftest import KEY, Connect, Kind, happened, no_threads, opened
-from tests.client_adapters.test_anthropic_leaving import KINDS
 from tests.client_adapters.test_leaving import traced
 
 BILLED = UsageReported(Usage(11, 7))
+
+
+KINDS = {
+    "sync": Kind(anthropic.Anthropic, AnthropicClientAdapter),
+    "async": Kind(anthropic.AsyncAnthropic, AnthropicClientAdapter),
+}
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Runs that Gemini answers, through both doors, from the caller's side to Google's socket."""
+"""Runs that Gemini answers: what is its alone, beside test_dialect_runs.py."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -24,7 +24,6 @@ from supercompat import (
 from supercompat.client_adapters.base import Connection
 from supercompat.client_adapters.fetch import ImageFetcher
 from supercompat.testing import (
-    Gate,
     GoogleServer,
     Usage,
     call,
@@ -38,13 +37,10 @@ from tests.client_adapters.on_google import LOOPBACK, SIGNS, client_of
 from tests.contract.blocking import Blocking
 from tests.contract.conversations import (
     CLOCK,
-    DEADLINE,
-    WEATHER,
     Conversation,
     call_ids,
     conversation,
     heard,
-    heard_until,
     names,
     texts,
 )
@@ -145,54 +141,12 @@ def test_text(client: OpenAI, google: GoogleServer):
     assert "thoughtSignature" in said(google)[1]["parts"][-1]
 
 
-def test_tools_in_several_rounds(client: OpenAI, google: GoogleServer):
-    google.reply(
-        text("Let me see.") + tool_calls(call("get_time")),
-        tool_calls(call("get_weather", '{"city": "Rome"}')),
-        text("Sunny at noon."),
-    )
-    asked = talk(client, "Weather?", tools=[WEATHER, CLOCK])
-    run = asked.run()
-    for output in ("noon", "sunny"):
-        assert run.status == "requires_action"
-        run = asked.submit_and_poll(run.id, dict.fromkeys(call_ids(run), output))
-    assert run.status == "completed"
-    assert texts(asked.answers()[-1]) == ["Sunny at noon."]
-    assert [content["role"] for content in said(google)] == ["user", "model"] * 2 + ["user"]
-    responses = [content["parts"][0]["functionResponse"] for content in said(google)[2::2]]
-    assert [(each["name"], each["response"]) for each in responses] == [
-        ("get_time", {"result": "noon"}),
-        ("get_weather", {"result": "sunny"}),
-    ]
-    assert [request.status for request in google.requests] == [200, 200, 200]
-
-
-def test_parallel_calls(client: OpenAI, google: GoogleServer):
-    google.reply(tool_calls(call("get_weather", '{"city": "Rome"}'), call("get_weather", '{"city": "Oslo"}')))
-    asked = talk(client, "Weather?", tools=[WEATHER])
-    run = asked.run()
-    rome, oslo = call_ids(run)
-    assert asked.submit_and_poll(run.id, {oslo: "snow", rome: "sun"}).status == "completed"
-    results = [part["functionResponse"]["response"]["result"] for part in said(google)[2]["parts"]]
-    assert results == ["sun", "snow"]
-
-
 def test_one_call_at_a_time(client: OpenAI, google: GoogleServer):
     google.reply(tool_calls(call("get_time"), call("get_time")))
     asked = talk(client, "When?", tools=[CLOCK])
     run = asked.run(parallel_tool_calls=False)
     (only,) = call_ids(run)
     assert asked.submit_and_poll(run.id, {only: "noon"}).status == "completed"
-
-
-def test_a_forced_call(client: OpenAI, google: GoogleServer):
-    google.reply(tool_calls(call("get_time")))
-    asked = talk(client, "When?", tools=[WEATHER, CLOCK])
-    run = asked.run(tool_choice={"type": "function", "function": {"name": "get_time"}})
-    asked.submit_and_poll(run.id, dict.fromkeys(call_ids(run), "noon"))
-    forced, free = (request.body.get("toolConfig") for request in google.requests)
-    assert forced == {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["get_time"]}}
-    assert free is None
 
 
 @pytest.mark.parametrize("model", [SIGNS, "gemini-2.5-flash"])
@@ -248,37 +202,10 @@ def test_images_that_are_not_fetched(
     assert not google.requests
 
 
-def test_cancelling_closes_the_socket(client: OpenAI, google: GoogleServer):
-    google.reply(text("Hel", "lo").then_hang())
-    asked = talk(client)
-    events = iter(asked.stream())
-    run_id = heard_until(events, "thread.message.delta")[0].data["id"]
-    asked.cancel(run_id)
-    assert names(heard(events))[-1] == "thread.run.cancelled"
-    assert google.requests[0].closed.wait(DEADLINE)
-
-
-def test_cancelling_before_the_headers_closes_the_socket(client: OpenAI, google: GoogleServer):
-    gate = Gate()
-    google.reply(text("Hello").after(gate))
-    asked = talk(client)
-    run = asked.start()
-    assert gate.reached.wait(DEADLINE)
-    asked.cancel(run.id)
-    assert asked.poll(run.id).status == "cancelled"
-    assert google.requests[0].closed.wait(DEADLINE)
-
-
 @pytest.mark.parametrize(
     ("reply", "code", "message"),
     [
-        (error(400, "Too long."), "invalid_prompt", "Too long."),
         (error(400, "Wrong key.", code="API_KEY_INVALID"), "server_error", "Wrong key."),
-        (error(403, "Not yours."), "server_error", "Not yours."),
-        (error(429, "Slow down."), "rate_limit_exceeded", "Slow down."),
-        (error(503, "Overloaded."), "server_error", "Overloaded."),
-        (text("a").then_error("Oh no."), "server_error", "Oh no."),
-        (text("a").then_drop(), "server_error", "peer closed connection"),
         (refusal("Not this."), "invalid_prompt", "The prompt was blocked (SAFETY): Not this."),
         (text("a", finish="MALFORMED_FUNCTION_CALL"), "server_error", "The model ended its answer"),
     ],
@@ -289,18 +216,6 @@ def test_failures(client: OpenAI, google: GoogleServer, reply: Any, code: str, m
     assert run.last_error is not None
     assert (run.status, run.last_error.code) == ("failed", code)
     assert run.last_error.message.startswith(message)
-
-
-@pytest.mark.parametrize(
-    ("finish", "reason"), [("MAX_TOKENS", "max_completion_tokens"), ("SAFETY", "content_filter")]
-)
-def test_incomplete_answers(client: OpenAI, google: GoogleServer, finish: str, reason: str):
-    google.reply(text("Hel", finish=finish))
-    run = talk(client).run(max_completion_tokens=256)
-    assert run.status == "incomplete"
-    assert run.incomplete_details is not None
-    assert run.incomplete_details.reason == reason
-    assert google.requests[0].body["generationConfig"] == {"maxOutputTokens": 256}
 
 
 def test_an_unknown_model(client: OpenAI):
@@ -333,14 +248,6 @@ def test_another_client_goes_on_where_the_first_left(
     going_on.ask("And now?")
     assert going_on.run(model="gemini-2.5-flash").status == "completed"
     assert not any("thoughtSignature" in part for content in said(google) for part in content["parts"])
-
-
-def test_a_thread_that_begins_with_the_assistant(client: OpenAI, google: GoogleServer):
-    asked = talk(client, None, instructions="Ask something.")
-    assert asked.run().status == "completed"
-    thread = client.beta.threads.create(messages=[{"role": "assistant", "content": "What is it?"}])
-    assert Conversation(client, asked.assistant_id, thread.id).run().status == "completed"
-    assert [request.status for request in google.requests] == [200, 200]
 
 
 def test_chat_and_models(client: OpenAI, google: GoogleServer):

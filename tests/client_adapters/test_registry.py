@@ -1,19 +1,31 @@
 """Which adapter a client gets, and what is said to anything else."""
 
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 from typing import Any
 
+import anthropic
 import groq
 import openai
 import pytest
 from google import genai
+from mistralai.client import Mistral
 
+import supercompat
+from supercompat.client_adapters.anthropic import AnthropicClientAdapter
 from supercompat.client_adapters.google import GoogleClientAdapter
 from supercompat.client_adapters.groq import GroqClientAdapter
+from supercompat.client_adapters.mistral import MistralClientAdapter
 from supercompat.client_adapters.openai import OpenAIClientAdapter
-from supercompat.client_adapters.registry import adapter_for
+from supercompat.client_adapters.registry import REGISTRY, Row, adapter_for
 from supercompat.errors import ConfigurationError, UnknownClientError
+from tests.client_adapters.dialects import DIALECTS
+
+ROOT = Path(__file__).parents[2]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 class Derived(openai.OpenAI):
@@ -29,6 +41,9 @@ class Derived(openai.OpenAI):
         (genai.Client, GoogleClientAdapter),
         (groq.Groq, GroqClientAdapter),
         (groq.AsyncGroq, GroqClientAdapter),
+        (anthropic.Anthropic, AnthropicClientAdapter),
+        (anthropic.AsyncAnthropic, AnthropicClientAdapter),
+        (Mistral, MistralClientAdapter),
     ],
 )
 def test_sdk_clients(make: Any, adapter: type):
@@ -48,9 +63,51 @@ class OpenAI:
 def test_anything_else_is_refused_with_what_is_taken(client: object):
     with pytest.raises(UnknownClientError, match=r"openai\.OpenAI, openai\.AsyncOpenAI") as caught:
         adapter_for(client)
-    assert "groq.Groq" in str(caught.value)
-    assert "google.genai.Client" in str(caught.value)
+    for row in REGISTRY:
+        assert all(f"{row.package}.{name}" in str(caught.value) for name in row.names)
     assert type(client).__qualname__ in str(caught.value)
+
+
+def test_the_extra_that_brings_an_sdk_is_said():
+    """Whoever has none of the SDKs learns it here: nothing else of ours would miss them."""
+    project = PYPROJECT["project"]
+    extras = project["optional-dependencies"]
+    with pytest.raises(UnknownClientError) as caught:
+        adapter_for(object())
+    for row in REGISTRY:
+        if row.extra is None:
+            assert any(needed.startswith(row.package) for needed in project["dependencies"])
+        else:
+            assert extras[row.extra][0].startswith(row.package.replace(".", "-"))
+            assert f"pip install 'supercompat[{row.extra}]'" in str(caught.value)
+
+
+@pytest.mark.parametrize("row", REGISTRY, ids=lambda row: row.package)
+def test_a_provider_is_known_wherever_it_is_looked_for(row: Row):
+    module, _, adapter = row.adapter.partition(":")
+    contracts = {contract["id"]: contract for contract in PYPROJECT["tool"]["importlinter"]["contracts"]}
+    assert adapter in supercompat.__all__
+    assert f"supercompat.client_adapters.{module}" in contracts["providers"]["modules"]
+    assert row.package.partition(".")[0] in contracts["sdks"]["forbidden_modules"]
+    assert any(dialect.adapter.__name__ == adapter for dialect in DIALECTS.values())
+    installed = f"supercompat[{row.extra}]" if row.extra else "supercompat"
+    assert re.search(rf"\| `{adapter}` \| `{re.escape(installed)}` \|", (ROOT / "README.md").read_text())
+    assert f"`{adapter}`" in (ROOT / "docs" / "client-adapters.md").read_text()
+
+
+def test_providers_with_a_page_have_the_same_page():
+    pages = [(ROOT / "docs" / f"{name}.md").read_text() for name in ("anthropic", "google", "mistral")]
+    for page in pages:
+        assert re.findall("^## (.+)$", page, re.MULTILINE) == [
+            "Native",
+            "Emulated",
+            "Ignored",
+            "Refused",
+            "Thinking",
+            "Failures",
+            "Tests",
+        ]
+        assert re.search(r"^# \w+\n\n```\npip install 'supercompat\[\w+\]'\n```\n\n```python\n", page)
 
 
 @pytest.mark.parametrize("client", [OpenAIClientAdapter, openai.OpenAI])
@@ -79,3 +136,19 @@ def test_no_sdk_is_imported():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("given", ["GroqClientAdapter(Groq(api_key='test'))", "Groq(api_key='test')"])
+def test_only_the_adapter_in_use_is_loaded(given: str):
+    script = (
+        "import sys\n"
+        "from groq import Groq\n"
+        "from supercompat import GroqClientAdapter, supercompat\n"
+        f"supercompat(client={given})\n"
+        "print(*sorted(name for name in sys.modules if name.startswith('supercompat.client_adapters.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = {name.removeprefix("supercompat.client_adapters.") for name in done.stdout.split()}
+    adapters = {row.adapter.partition(":")[0] for row in REGISTRY}
+    assert {name.partition(".")[0] for name in loaded} & adapters == {"groq"}
+    assert "chat" not in loaded

@@ -8,6 +8,7 @@ from openai import OpenAI
 from supercompat import OpenAIClientAdapter, supercompat
 from supercompat.errors import ConfigurationError
 from supercompat.testing import ScriptedModel, ScriptedServer, text
+from tests.contract.conversations import conversation
 
 LONG = "word " * 80
 
@@ -43,3 +44,11 @@ def test_what_the_user_says() -> None:
 def test_a_window_of_nothing_is_refused() -> None:
     with OpenAI(api_key="key") as provider, pytest.raises(ConfigurationError, match="context_window="):
         OpenAIClientAdapter(provider, context_window=0)
+
+
+@pytest.mark.core
+def test_more_messages_than_there_can_be(client: OpenAI, provider: ScriptedServer) -> None:
+    talk = conversation(client)
+    strategy: Any = {"type": "last_messages", "last_messages": 2**40}
+    assert talk.run(truncation_strategy=strategy).status == "completed"
+    assert len(provider.requests[0].body["messages"]) == 1

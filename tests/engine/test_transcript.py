@@ -57,7 +57,7 @@ def called(id: str, *outputs: str, run_id: str = "run_1", after: str | None = No
 
 
 def prompt(*rows: Row[Message] | Row[RunStep], is_cut: bool = False, run: RunRow | None = None) -> Prompt:
-    built = build_request(run or a_run(), History(rows, None, is_cut), WINDOW)
+    built = build_request(run or a_run(), History(rows, range(len(rows)), None, is_cut), WINDOW)
     assert_whole(built)
     return built
 

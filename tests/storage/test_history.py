@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from supercompat.storage_adapters.protocol import HistoryQuery, Parts, Row, Store, Transaction
+from supercompat.storage_adapters.protocol import HistoryQuery, Parts, Row, StorageAdapter, Store, Transaction
 from supercompat.wire.objects import (
     Content,
     ImageUrl,
@@ -189,6 +189,39 @@ async def test_a_message_that_is_deleted_leaves_the_calls_behind_it(store: Store
         assert read(tx)[0][-1] == "step_4"
 
     await store.transact(work)
+
+
+async def test_what_stands_between_two_places(adapter: StorageAdapter, store: Store) -> None:
+    def work(tx: Transaction) -> list[int]:
+        conversation(tx)
+        # Of nothing, nothing is sent.
+        tx.messages.insert(said("msg_5", text=""), said("msg_6"))
+        tx.threads.insert(thread("thread_2"))
+        tx.messages.insert(said("msg_0", thread_id="thread_2"))
+        history = tx.messages.history(HistoryQuery("thread_1", "run_2", None, ALL))
+        places = dict(zip(ids(history.rows), history.places, strict=True))
+        assert list(places.values()) == sorted(places.values())
+        assert places["msg_2"] == places["step_2"] == places["step_3"]
+        tx.messages.delete("msg_2")
+        stretch = tx.messages.stretch("thread_1", places["msg_2"], places["msg_4"])
+        assert list(zip(ids(stretch.rows), stretch.places, strict=True)) == [
+            (id, places[id]) for id in ("step_2", "step_3", "msg_3", "msg_4")
+        ]
+        assert [
+            tx.messages.count_until("thread_1", places[id]) for id in ("msg_1", "step_3", "msg_4", "msg_6")
+        ] == [1, 1, 3, 4]
+        return [history.places[0], history.places[-1]]
+
+    first, last = await store.transact(work)
+    other = adapter.open(project="other")
+    found = await other.transact(
+        lambda tx: (
+            tx.messages.stretch("thread_1", first, last).rows,
+            tx.messages.count_until("thread_1", last),
+        )
+    )
+    assert found == ([], 0)
+    await other.aclose()
 
 
 async def test_parts_are_stored_with_their_run_or_not_at_all(store: Store) -> None:

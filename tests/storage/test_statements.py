@@ -141,6 +141,7 @@ async def test_a_page_is_read_in_the_order_of_an_index(
 OFTEN: dict[str, Callable[[Transaction], object]] = {
     "active": lambda tx: tx.runs.active("thread_1"),
     "basis": lambda tx: tx.runs.basis("thread_1", "asst_1"),
+    "count_until": lambda tx: tx.messages.count_until("thread_1", 9),
     "claim": lambda tx: tx.runs.claim("me", 9.0, now=1.0, limit=9, orphans_of=["you"]),
     "renew": lambda tx: tx.runs.renew("me", 9.0, ["run_1"]),
     "delete": lambda tx: tx.threads.delete("thread_1"),
@@ -168,6 +169,14 @@ async def test_a_history_is_read_by_indices(tmp_path: Path) -> None:
     assert any("ix_messages_project_thread_id_seq" in step for step in plan), plan
     assert any("ix_steps_of_tools" in step for step in plan), plan
     assert any("ix_messages_of_user" in step for step in plan), plan
+
+
+async def test_a_stretch_is_read_by_indices(tmp_path: Path) -> None:
+    plan = await plan_of(tmp_path, lambda tx: tx.messages.stretch("thread_1", 1, 9))
+    scanned = [step.split()[1] for step in plan if step.startswith("SCAN")]
+    assert not {"messages", "steps"} & set(scanned), plan
+    assert any("ix_messages_project_thread_id_seq" in step for step in plan), plan
+    assert any("ix_steps_of_tools" in step for step in plan), plan
 
 
 async def plan_of(folder: Path, work: Callable[[Transaction], object]) -> list[str]:

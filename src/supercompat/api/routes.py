@@ -10,6 +10,7 @@ from supercompat.api.active_run import wish_of
 from supercompat.api.exchange import Request
 from supercompat.services.assistants import Assistants
 from supercompat.services.chat import Chat
+from supercompat.services.context import Contexts
 from supercompat.services.messages import Messages
 from supercompat.services.runs import Runs, is_resting
 from supercompat.services.steps import Steps
@@ -32,6 +33,7 @@ class Services:
     messages: Messages
     runs: Runs
     steps: Steps
+    contexts: Contexts
     chat: Chat
 
 
@@ -153,6 +155,8 @@ ROUTES = (
         lambda s, c: s.steps.retrieve(c.ids[0], c.ids[1], c.ids[2]),
         query=wire.IncludeQuery,
     ),
+    # An extension: the API has no such operation.
+    Route("GET", "/threads/{}/runs/{}/context", lambda s, c: s.contexts.retrieve(c.ids[0], c.ids[1])),
     Route("POST", "/chat/completions", _complete_chat, wire.ChatCreate),
     Route("GET", "/models", _list_models),
     Route("GET", "/models/{*}", lambda s, c: s.chat.model(c.ids[0])),

@@ -1,31 +1,38 @@
-"""Which adapter fits a provider's SDK client. One row for each provider."""
+"""Which adapter fits a provider's SDK client. One row for each provider, whose adapter is loaded when it is needed."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from pkgutil import resolve_name
 
-from supercompat.client_adapters.anthropic import AnthropicClientAdapter
 from supercompat.client_adapters.base import ClientAdapter
-from supercompat.client_adapters.google import GoogleClientAdapter
-from supercompat.client_adapters.groq import GroqClientAdapter
-from supercompat.client_adapters.mistral import MistralClientAdapter
-from supercompat.client_adapters.openai import OpenAIClientAdapter
 from supercompat.errors import UnknownClientError
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A client fits if a class that it is made of has one of the names, and is of the package."""
+    """A client fits if a class that it is made of has one of the names, and is of the package.
+
+    Args:
+        adapter: `module:class`, the module below this package.
+        extra: what brings the SDK, `supercompat[extra]`; None if supercompat itself does.
+    """
 
     package: str
     names: tuple[str, ...]
-    adapter: Callable[[Any], ClientAdapter]
+    adapter: str
+    extra: str | None
 
     def fits(self, client: object) -> bool:
         return any(
             kind.__name__ in self.names and f"{kind.__module__}.".startswith(f"{self.package}.")
             for kind in type(client).__mro__
         )
+
+    def wrap(self, client: object) -> ClientAdapter:
+        return resolve_name(f"supercompat.client_adapters.{self.adapter}")(client)
+
+    def __str__(self) -> str:
+        names = ", ".join(f"{self.package}.{name}" for name in self.names)
+        return f"{names} (pip install 'supercompat[{self.extra}]')" if self.extra else names
 
 
 #: The SDK's other clients for clouds are made of the first two.
@@ -41,11 +48,11 @@ _CLAUDES = (
 )
 
 REGISTRY = (
-    Row("anthropic", _CLAUDES, AnthropicClientAdapter),
-    Row("google.genai", ("Client",), GoogleClientAdapter),
-    Row("groq", ("Groq", "AsyncGroq"), GroqClientAdapter),
-    Row("mistralai", ("Mistral", "MistralAzure", "MistralGCP"), MistralClientAdapter),
-    Row("openai", ("OpenAI", "AsyncOpenAI"), OpenAIClientAdapter),
+    Row("anthropic", _CLAUDES, "anthropic:AnthropicClientAdapter", "anthropic"),
+    Row("google.genai", ("Client",), "google:GoogleClientAdapter", "google"),
+    Row("groq", ("Groq", "AsyncGroq"), "groq:GroqClientAdapter", "groq"),
+    Row("mistralai", ("Mistral", "MistralAzure", "MistralGCP"), "mistral:MistralClientAdapter", "mistral"),
+    Row("openai", ("OpenAI", "AsyncOpenAI"), "openai:OpenAIClientAdapter", None),
 )
 
 
@@ -61,9 +68,9 @@ def adapter_for(client: object) -> ClientAdapter:
         return client
     for row in REGISTRY:
         if row.fits(client):
-            return row.adapter(client)
+            return row.wrap(client)
     kind = type(client)
-    known = ", ".join(f"{row.package}.{name}" for row in REGISTRY for name in row.names)
+    known = "; ".join(map(str, REGISTRY))
     raise UnknownClientError(
         f"client= can't be a {kind.__module__}.{kind.__qualname__}. It takes a client adapter, a mapping from model "
         f"pattern to client adapter, or one of these SDK clients: {known}."

@@ -13,7 +13,8 @@ from supercompat.engine.feed import Feed
 from supercompat.engine.lifecycle import move
 from supercompat.engine.patience import Transacting
 from supercompat.engine.reducer import Change, Output, Reducer
-from supercompat.engine.transcript import BudgetSpentError, build_request, read_history
+from supercompat.engine.sent import noted
+from supercompat.engine.transcript import BudgetSpentError, Prompt, build_request, read_history
 from supercompat.errors import ProviderError
 from supercompat.model.events import ModelEvent
 from supercompat.storage_adapters.protocol import History, Parts, Row, RunRow, Transaction
@@ -58,8 +59,7 @@ class Pass:
             LostRunError: the run was moved by somebody else.
         """
         try:
-            reducer, history = await self._pick_up()
-            prompt = build_request(self._row, history, self._window)
+            reducer, prompt = await self._pick_up()
             async with self._driver.drive(prompt.request) as events:
                 async for event in events:
                     await self._apply(event, reducer)
@@ -121,25 +121,39 @@ class Pass:
         self._row = replace(self._row, object=run)
         self._feed.publish([AssistantEvent("thread.run.cancelling", run)])
 
-    async def _pick_up(self) -> tuple[Reducer, History]:
-        """queued -> in_progress, and the history, in one transaction."""
+    async def _pick_up(self) -> tuple[Reducer, Prompt]:
+        """queued -> in_progress, with a note of what the model is about to be sent: read, judged and stored in one
+        transaction.
+
+        Raises:
+            BudgetSpentError: the run is in progress, and the model can't be asked.
+        """
         run = self._row.object
+        now = int(self._clock.now())
         if run.status == "queued":
-            run = move(run, "in_progress", started_at=int(self._clock.now()))
+            run = move(run, "in_progress", started_at=now)
         row = replace(self._row, object=run)
 
-        def work(tx: Transaction) -> History:
-            if not tx.runs.put(row, expected=("queued", "in_progress")):
+        def work(tx: Transaction) -> tuple[RunRow, str | None, Prompt | BudgetSpentError]:
+            history = read_history(tx, row, self._window)
+            prompt = _built(row, history, self._window)
+            taken = row
+            if isinstance(prompt, Prompt):
+                taken = replace(
+                    row, private=noted(row.private, prompt, history, window=self._window, now=now)
+                )
+            if not tx.runs.put(taken, expected=("queued", "in_progress")):
                 raise LostRunError
-            return read_history(tx, row, self._window)
+            return taken, history.last_message, prompt
 
         # The scope swallows nothing: it only keeps a cancellation waiting until store and feed agree.
         with anyio.CancelScope(shield=True):
-            history = await self._store.transact(work)
-            self._row = row
+            self._row, last_message, prompt = await self._store.transact(work)
             self._feed.publish([AssistantEvent("thread.run.in_progress", run)])
-            self._reducer = self._new_reducer(history.last_message)
-            return self._reducer, history
+            self._reducer = self._new_reducer(last_message)
+            if isinstance(prompt, BudgetSpentError):
+                raise prompt
+            return self._reducer, prompt
         raise AssertionError("unreachable")
 
     async def _apply(self, event: ModelEvent, reducer: Reducer) -> None:
@@ -185,6 +199,13 @@ class Pass:
             now=lambda: int(self._clock.now()),
             last_message=last_message,
         )
+
+
+def _built(row: RunRow, history: History, window: int) -> Prompt | BudgetSpentError:
+    try:
+        return build_request(row, history, window)
+    except BudgetSpentError as spent:
+        return spent
 
 
 def _events(output: Output) -> list[AssistantEvent]:

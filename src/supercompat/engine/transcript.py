@@ -9,7 +9,7 @@ from supercompat.engine.lifecycle import stored_usage
 from supercompat.model import request as model
 from supercompat.model.families import BYTES_PER_TOKEN, estimate_tokens, estimate_turn
 from supercompat.model.request import AssistantTurn, ModelRequest, ToolTurn, Turn, UserTurn
-from supercompat.storage_adapters.protocol import History, HistoryQuery, RunRow, Transaction
+from supercompat.storage_adapters.protocol import History, HistoryQuery, Row, RunRow, Transaction
 from supercompat.wire.objects import (
     ImageUrlContent,
     JsonObject,
@@ -50,7 +50,7 @@ class Prompt:
 
 
 @dataclass(slots=True)
-class _Piece:
+class Piece:
     """What can only be sent whole: a message, or a message and the calls behind it with their outputs."""
 
     ids: list[str]
@@ -92,6 +92,17 @@ def build_request(row: RunRow, history: History, window: int) -> Prompt:
         BudgetSpentError: `max_prompt_tokens` or `max_completion_tokens`, counted over all passes, is used up, or
             the first leaves no room for the newest user message and what follows it.
     """
+    request = settings(row)
+    _left(row.object.max_prompt_tokens, stored_usage(row.private).prompt, "max_prompt_tokens")
+    return _fitted(request, row, history, window)
+
+
+def settings(row: RunRow) -> ModelRequest:
+    """The next call of the model for this run, without the conversation.
+
+    Raises:
+        BudgetSpentError: `max_completion_tokens` is used up.
+    """
     run = row.object
     spent = stored_usage(row.private)
     request = ModelRequest(
@@ -106,13 +117,12 @@ def build_request(row: RunRow, history: History, window: int) -> Prompt:
     )
     if request.tools:
         request = replace(request, tool_choice=_tool_choice(row), parallel_tool_calls=run.parallel_tool_calls)
-    _left(run.max_prompt_tokens, spent.prompt, "max_prompt_tokens")
-    return _fitted(request, row, history, window)
+    return request
 
 
 def _fitted(request: ModelRequest, row: RunRow, history: History, window: int) -> Prompt:
     room, limit = _room(row, window)
-    pieces = _pieces(history)
+    pieces = pieces_of(history.rows)
     fixed = estimate_tokens(request.instructions or "") + _estimate_tools(request)
     kept, tokens = _newest(pieces, room - fixed)
     # Where only the window is short, the provider judges: it is known by the model's name, and estimates are rough.
@@ -142,7 +152,7 @@ def _room(row: RunRow, window: int) -> tuple[int, Literal["max_prompt_tokens", "
     return (room, "context_window") if left is None or left > room else (left, "max_prompt_tokens")
 
 
-def _newest(pieces: Sequence[_Piece], room: int) -> tuple[list[_Piece], int]:
+def _newest(pieces: Sequence[Piece], room: int) -> tuple[list[Piece], int]:
     """The newest pieces that fit, and their tokens. The newest question and the end are kept in any case: what is
     left out may lie between them."""
     if not pieces:
@@ -158,12 +168,16 @@ def _newest(pieces: Sequence[_Piece], room: int) -> tuple[list[_Piece], int]:
     return [*([pieces[asked]] if asked < first else []), *pieces[first:]], tokens
 
 
-def _pieces(history: History) -> list[_Piece]:
-    """The conversation. Text and the calls of one answer are one turn (C-133)."""
-    pieces: list[_Piece] = []
+def pieces_of(rows: Iterable[Row[Message] | Row[RunStep]]) -> list[Piece]:
+    """The conversation. Text and the calls of one answer are one turn (C-133).
+
+    Args:
+        rows: messages and answered tool steps, in the order of the conversation.
+    """
+    pieces: list[Piece] = []
     # The message that was read last, if it has a piece: calls right behind it can be of the same answer.
     said: Message | None = None
-    for row in history.rows:
+    for row in rows:
         if isinstance(row.object, RunStep):
             asked, *answered = _step_turns(row.object, row.private)
             if said is not None and said.run_id == row.object.run_id:
@@ -172,13 +186,13 @@ def _pieces(history: History) -> list[_Piece]:
                 pieces[-1].turns += [replace(asked, text=last.text), *answered]
                 pieces[-1].ids.append(row.object.id)
             else:
-                pieces.append(_Piece([row.object.id], [asked, *answered]))
+                pieces.append(Piece([row.object.id], [asked, *answered]))
             said = None
         else:
             turn = _message_turn(row.object, row.private)
             said = row.object if turn is not None else None
             if turn is not None:
-                pieces.append(_Piece([row.object.id], [turn]))
+                pieces.append(Piece([row.object.id], [turn]))
     return pieces
 
 

@@ -135,11 +135,14 @@ class History:
         rows: in the order of the conversation: messages, and each answered step that called tools behind the message
             that it followed (C-133). A storage may give more than was asked for, not less; there may be a gap behind
             the first row, if that is the newest user message.
+        places: where each row stands in its thread: numbers that grow, and stay when others are deleted. A tool step
+            has that of the message that it follows.
         last_message: id of the thread's newest message, whether it is among the rows or not.
         is_cut: whether older messages were left out.
     """
 
     rows: Sequence[Row[Message] | Row[RunStep]]
+    places: Sequence[int]
     last_message: str | None = None
     is_cut: bool = False
 
@@ -186,6 +189,15 @@ class Messages(Collection[Message], Protocol):
 
     def history(self, query: HistoryQuery) -> History:
         """The newest part of a thread, with its tool steps. What it reads does not grow with the thread."""
+        ...
+
+    def stretch(self, thread_id: str, first: int, last: int) -> History:
+        """What of a thread stands at these places and between them. Nothing is told of its last message, and of what
+        is cut."""
+        ...
+
+    def count_until(self, thread_id: str, place: int) -> int:
+        """How many messages that say something a thread has up to this place."""
         ...
 
 

@@ -160,7 +160,9 @@ class _LoopTransfer:
                 yield pieces
             finally:
                 await close(pieces)
-                await close(stream)
+                # Not every release of the SDK's has a way to close its own stream but the response.
+                if response is None:
+                    await close(stream)
         finally:
             # The SDK forgets a response that came while it was cancelled.
             if http.response is not None:
@@ -196,9 +198,10 @@ class _ThreadTransfer:
         http = _ThreadHttp(self._client.sdk_configuration.client, body, call)
         try:
             chat = _resource(self._client, "chat", {"client": http})
-            with closing(chat.stream(model=body["model"], messages=[])) as stream:
+            stream = chat.stream(model=body["model"], messages=[])
+            response = getattr(stream, "response", None)
+            with closing(stream if response is None else response):
                 call.check()
-                response = getattr(stream, "response", None)
                 call.reading(http.response if response is None else response)
                 yield (_plain(event.data) for event in stream) if response is None else response.iter_bytes()
         finally:

@@ -24,10 +24,12 @@ from supercompat.storage_adapters.protocol import (
     RunRow,
 )
 from supercompat.storage_adapters.sql.history import (
+    count_until,
     has_user_message,
     place_of,
     place_of_new,
     read_history,
+    read_stretch,
 )
 from supercompat.storage_adapters.sql.pages import read_page
 from supercompat.storage_adapters.sql.rows import (
@@ -110,6 +112,12 @@ class TableMessages(TableCollection[Message]):
 
     def history(self, query: HistoryQuery) -> History:
         return read_history(self._connection, self._project, query)
+
+    def stretch(self, thread_id: str, first: int, last: int) -> History:
+        return read_stretch(self._connection, self._project, thread_id, first, last)
+
+    def count_until(self, thread_id: str, place: int) -> int:
+        return count_until(self._connection, self._project, thread_id, place)
 
 
 class TableSteps(TableCollection[RunStep]):

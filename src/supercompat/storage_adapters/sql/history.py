@@ -39,11 +39,29 @@ def read_history(connection: sa.Connection, project: str, query: HistoryQuery) -
     }
     found: Sequence[Sequence[Any]] = connection.execute(_HISTORY, values).all()
     if not found:
-        return History([])
+        return History([], [])
     oldest, last_message = found[0][-2:]
     first = min((place for place, nth, *_ in found if nth == 0), default=None)
     is_cut = oldest is not None and (first is None or first > oldest)
-    return History([_row(columns) for columns in found], last_message, is_cut or found[0][2] >= query.size)
+    is_cut = is_cut or found[0][2] >= query.size
+    return History([_row(columns) for columns in found], _places(found), last_message, is_cut)
+
+
+def read_stretch(connection: sa.Connection, project: str, thread_id: str, first: int, last: int) -> History:
+    """What of the thread stands at these places and between them."""
+    values = {"in_project": project, "of_thread": thread_id, "first": first, "last": last}
+    found: Sequence[Sequence[Any]] = connection.execute(_STRETCH, values).all()
+    return History([_row(columns) for columns in found], _places(found))
+
+
+def count_until(connection: sa.Connection, project: str, thread_id: str, place: int) -> int:
+    """How many messages that say something the thread has up to this place."""
+    values = {"in_project": project, "of_thread": thread_id, "last": place}
+    return connection.execute(_COUNT, values).scalar_one()
+
+
+def _places(found: Sequence[Sequence[Any]]) -> list[int]:
+    return [columns[0] for columns in found]
 
 
 def _row(columns: Sequence[Any]) -> Row[Message] | Row[RunStep]:
@@ -178,3 +196,35 @@ def _history() -> sa.Executable:
 
 
 _HISTORY: Final = _history()
+
+
+_LAST: Final = sa.bindparam("last", type_=sa.BigInteger)
+
+
+def _stretch() -> sa.Executable:
+    first = sa.bindparam("first", type_=sa.BigInteger)
+    of_messages = sa.select(messages.c.seq.label("place"), _NOTHING.label("nth")).where(
+        *_in_thread(messages), messages.c.seq.between(first, _LAST)
+    )
+    of_steps = sa.select(steps.c.place, steps.c.seq).where(
+        *_in_thread(steps), OF_TOOLS, steps.c.size > 0, steps.c.place.between(first, _LAST)
+    )
+    rows = sa.union_all(of_messages, of_steps).subquery("stretch")
+    metadata = sa.select(messages.c.metadata).where(messages.c.seq == rows.c.place, rows.c.nth == 0)
+    return sa.select(
+        rows.c.place,
+        rows.c.nth,
+        _NOTHING,
+        _column(rows, "object"),
+        _column(rows, "private"),
+        metadata.scalar_subquery(),
+    ).order_by(rows.c.place, rows.c.nth)
+
+
+_STRETCH: Final = _stretch()
+
+_COUNT: Final = (
+    sa.select(sa.func.count())
+    .select_from(messages)
+    .where(*_in_thread(messages), messages.c.seq <= _LAST, messages.c.size > FRAME_SIZE)
+)

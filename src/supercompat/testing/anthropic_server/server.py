@@ -115,12 +115,9 @@ def _check_key(received: Received) -> None:
 
 def _parsed(body: bytes) -> dict[str, Any]:
     try:
-        parsed = json_object(body)
-    except TypeError:
-        parsed = None
-    if parsed is None:
-        raise refused("The request body is not valid JSON: expected an object")
-    return parsed
+        return json_object(body)
+    except (TypeError, ValueError):
+        raise refused("The request body is not valid JSON: expected an object") from None
 
 
 class _Wire:

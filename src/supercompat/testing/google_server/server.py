@@ -101,12 +101,9 @@ def _check_key(received: Received) -> None:
 
 def _parsed(body: bytes) -> dict[str, Any]:
     try:
-        parsed = json_object(body)
-    except TypeError:
-        parsed = None
-    if parsed is None:
-        raise refused("Invalid JSON payload received. Unexpected token.")
-    return parsed
+        return json_object(body)
+    except (TypeError, ValueError):
+        raise refused("Invalid JSON payload received. Unexpected token.") from None
 
 
 class _Wire:

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from supercompat.testing.openai_server.bodies import usage_body
 from supercompat.testing.replies import Call, EmptyChunk, Failure, Gate, Piece, Reply, Step, Usage
 from supercompat.testing.scripted import Event, Stream, encode
 
@@ -58,7 +59,7 @@ def completion_body(reply: Reply, request: Mapping[str, Any]) -> dict[str, Any]:
     choice = {"index": 0, "message": message, "finish_reason": reply.finish}
     body = _envelope("chat.completion", request) | {"choices": [choice]}
     if reply.usage is not None:
-        body["usage"] = _usage_body(reply.usage)
+        body["usage"] = usage_body(reply.usage)
     return body
 
 
@@ -157,18 +158,8 @@ def _event(
     choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish}]
     chunk: dict[str, Any] = {**envelope, "choices": choices}
     if usage is not None:
-        chunk["usage"] = _usage_body(usage)
+        chunk["usage"] = usage_body(usage)
     return Event(b"data: " + encode(chunk) + b"\n\n", due)
-
-
-def _usage_body(usage: Usage) -> dict[str, Any]:
-    return {
-        "prompt_tokens": usage.prompt,
-        "completion_tokens": usage.completion,
-        "total_tokens": usage.prompt + usage.completion,
-        "prompt_tokens_details": {"cached_tokens": usage.cached},
-        "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
-    }
 
 
 def _envelope(kind: str, request: Mapping[str, Any]) -> dict[str, Any]:

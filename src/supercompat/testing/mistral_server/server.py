@@ -62,14 +62,13 @@ class MistralServer(LoopbackServer):
 
     def _chat(self, received: Received, body: bytes) -> Reply | Failure:
         try:
-            parsed = json_object(body)
+            received.body = json_object(body)
         except TypeError:
             raise invalid("model_attributes_type", ("body",), "Input should be a valid dictionary") from None
-        if parsed is None:
-            raise invalid("json_invalid", ("body", 0), "JSON decode error")
-        received.body = parsed
-        check(parsed)
-        self._known(parsed["model"])
+        except ValueError:
+            raise invalid("json_invalid", ("body", 0), "JSON decode error") from None
+        check(received.body)
+        self._known(received.body["model"])
         return self.take(received)
 
     def _known(self, model: str) -> str:

@@ -98,12 +98,11 @@ def _check_key(received: Received) -> None:
 
 def _parsed(body: bytes) -> dict[str, Any]:
     try:
-        parsed = json_object(body)
+        return json_object(body)
     except TypeError:
         raise refused("The JSON body of your request must be an object.") from None
-    if parsed is None:
-        raise refused("We could not parse the JSON body of your request.")
-    return parsed
+    except ValueError:
+        raise refused("We could not parse the JSON body of your request.") from None
 
 
 def _dialect(received: Received) -> Dialect:

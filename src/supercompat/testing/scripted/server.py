@@ -143,16 +143,14 @@ class LoopbackServer(ABC):
             return Failure(500, why, "server_error", headers={"x-should-retry": "false"})
 
 
-def json_object(body: bytes) -> dict[str, Any] | None:
-    """The body of a request; None if it is no JSON.
+def json_object(body: bytes) -> dict[str, Any]:
+    """The body of a request.
 
     Raises:
         TypeError: it is JSON of something else than an object.
+        ValueError: it is no JSON.
     """
-    try:
-        parsed = json.loads(body, parse_constant=_no_constant)
-    except ValueError:
-        return None
+    parsed = json.loads(body, parse_constant=_no_constant)
     if not isinstance(parsed, dict):
         raise TypeError("not an object")
     return cast(dict[str, Any], parsed)
