@@ -309,11 +309,14 @@ def test_cancels_a_run_in_mid_answer(
     make_client: MakeClient, provider: ScriptedServer, elsewhere: bool
 ) -> None:
     client = make_client(options=Options(drain=0, active_run="cancel_previous"))
-    asked, first = under_way(make_client() if elsewhere else client, provider, Gate())
-    provider.reply(text("Fine"))
+    provider.reply(text("Hel", Gate(), "lo"), text("Fine"))
+    asked = conversation(make_client() if elsewhere else client)
+    events = iter(asked.stream())
+    first_id = heard_until(events, "thread.message.delta")[0].data["id"]
     asked = through(client, asked)
     second = asked.start(additional_messages=[{"role": "user", "content": "Stop. Better?"}])
-    assert asked.retrieve(first.id).status == "cancelled"
+    assert names(heard(events))[-1] == "thread.run.cancelled"
+    assert asked.retrieve(first_id).status == "cancelled"
     assert provider.requests[0].closed.wait(DEADLINE)
     assert asked.poll(second.id).status == "completed"
     said = [texts(message)[0] for message in asked.messages()]

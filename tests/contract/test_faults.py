@@ -234,6 +234,17 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 )
 
 
+def test_a_name_that_no_provider_takes_is_not_sent_back(client: OpenAI, provider: ScriptedServer) -> None:
+    odd = "clock \u00e9" + "x" * 70
+    provider.reply(tool_calls(call(odd, "{}", id="call_1")), text("Hello"))
+    asked = conversation(client, tools=[CLOCK])
+    run = asked.run()
+    assert run.required_action.submit_tool_outputs.tool_calls[0].function.name == odd  # type: ignore[union-attr]
+    assert asked.submit_and_poll(run.id, {"call_1": "12:00"}).status == "completed"
+    sent = provider.requests[-1].body["messages"][1]["tool_calls"][0]["function"]["name"]
+    assert sent == ("clock__" + "x" * 70)[:64]
+
+
 @st.composite
 def tampered(draw: st.DrawFn) -> bytes:
     """A stream in which one thing was replaced, removed, or cut off."""

@@ -203,7 +203,8 @@ def _step_turns(step: RunStep, private: Mapping[str, Any]) -> tuple[AssistantTur
         model.past_call(call.id, call.function.name, call.function.arguments) for call in details.tool_calls
     ]
     outputs = [
-        ToolTurn(call.id, call.function.name, call.function.output or "") for call in details.tool_calls
+        ToolTurn(call.id, model.past_name(call.function.name), call.function.output or "")
+        for call in details.tool_calls
     ]
     state = private.get("provider_state")
     return (AssistantTurn(tool_calls=tuple(calls), provider_state=state), *outputs)

@@ -5,6 +5,7 @@ and is not sent, so that the provider's own default holds.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn, TypeAlias
@@ -46,7 +47,12 @@ def past_call(call_id: str, name: str, said: str) -> ToolCall:
     except (ValueError, RecursionError):
         is_object = False
     arguments = said or "{}" if is_object else json.dumps({"arguments": said}, ensure_ascii=False)
-    return ToolCall(call_id, name, arguments)
+    return ToolCall(call_id, past_name(name), arguments)
+
+
+def past_name(said: str) -> str:
+    """The name of a function that was called, as the model is reminded of it: one that no provider refuses."""
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", said)[:64] or "_"
 
 
 def _refuse(constant: str) -> NoReturn:
