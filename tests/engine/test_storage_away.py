@@ -9,11 +9,12 @@ from openai import APIError
 
 from supercompat import SQLAlchemyStorageAdapter
 from supercompat.testing import FakeClock, Gate, ScriptedModel, text
-from tests.contract.conversations import DEADLINE, conversation, heard_until, texts
+from tests.contract.conversations import DEADLINE, conversation, heard, heard_until, only, texts
 from tests.contract.storages import HeldStorage
 from tests.engine.conftest import LEASE
 from tests.engine.processes import MakeProcess
-from tests.engine.test_takeover import DELTA, is_free
+from tests.engine.test_reaper import happens
+from tests.engine.test_takeover import DELTA, is_free, seen_by
 
 LOGGER = "supercompat"
 
@@ -90,6 +91,28 @@ def test_a_pass_that_waited_too_long(
     else:
         assert (run.status, answers) == ("completed", [("completed", ["Again"])])
     is_free(asked)
+
+
+@pytest.mark.conforms("C-152")
+def test_nobody_is_shown_less_than_was_heard(
+    process: MakeProcess, model: ScriptedModel, storage: HeldStorage, clock: FakeClock
+) -> None:
+    """What came after the last text that was stored is known to its readers alone."""
+    gate = Gate()
+    model.reply(text("Hel", gate, "lo", Gate()))
+    asked = conversation(process(storage).client)
+    other = seen_by(process().client, asked)
+    events = iter(asked.stream())
+    run_id = heard_until(events, DELTA)[0].data["id"]
+    happens(lambda: [texts(answer) for answer in other.answers()] == [["Hel"]])
+    storage.fail()
+    gate.open()
+    heard_until(events, DELTA)
+    clock.advance(LEASE)
+    assert other.poll(run_id).status == "failed"
+    storage.mend()
+    message = only(heard(events), "thread.message.incomplete")
+    assert message["content"][0]["text"]["value"] == "Hello"
 
 
 def test_who_lives_keeps_its_runs(

@@ -13,6 +13,7 @@ from supercompat.engine.lifecycle import (
     stored_usage,
     usage_object,
 )
+from supercompat.engine.transcript import words
 from supercompat.storage_adapters.protocol import PageQuery, Row, RunRow, Transaction
 from supercompat.wire.events import AssistantEvent, EventName
 from supercompat.wire.objects import LastError, Message, MessageCreationDetails, Run, RunStep
@@ -26,7 +27,6 @@ ABANDONED = LastError(
 
 #: In a run's private data: the newest step when its last outputs came. What follows is of the pass under way.
 ANSWERED = "answered"
-
 
 #: In a run's private data: how often it was taken over, and how often it may be. A run that ends each process that
 #: carries it out must not end them all.
@@ -160,9 +160,13 @@ def _message_of(tx: Transaction, step: RunStep) -> Message | None:
 
 def _as_known(message: Message, text: Message | None) -> Message:
     """Nobody is shown less than was heard before: it may have been lost with whoever said it."""
-    if text is None or text.id != message.id or len(text.content) <= len(message.content):
+    if text is None or text.id != message.id or _said(text) <= _said(message):
         return message
     return message.changed(content=text.content)
+
+
+def _said(message: Message) -> int:
+    return sum(map(len, words(message)))
 
 
 def _is_due(run: Run, now: float) -> bool:

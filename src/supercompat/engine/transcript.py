@@ -212,7 +212,7 @@ def _step_turns(step: RunStep, private: Mapping[str, Any]) -> tuple[AssistantTur
 
 def _message_turn(message: Message, private: Mapping[str, Any]) -> Turn | None:
     if message.role == "assistant":
-        text = "".join(_words(message))
+        text = "".join(words(message))
         return AssistantTurn(text, provider_state=private.get("provider_state")) if text else None
     parts = tuple(_part(content) for content in message.content)
     # The API takes an empty text beside another part; providers do not.
@@ -220,7 +220,8 @@ def _message_turn(message: Message, private: Mapping[str, Any]) -> Turn | None:
     return UserTurn(parts) if parts else None
 
 
-def _words(message: Message) -> Iterable[str]:
+def words(message: Message) -> Iterable[str]:
+    """What was said in it, part by part."""
     for content in message.content:
         if isinstance(content, TextContent):
             yield content.text.value
