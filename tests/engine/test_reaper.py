@@ -7,6 +7,7 @@ from time import monotonic
 import pytest
 import sqlalchemy as sa
 
+from supercompat import SQLAlchemyStorageAdapter
 from supercompat.testing import FakeClock, Gate, ScriptedModel, call, text, tool_calls
 from tests.contract.conversations import (
     CLOCK,
@@ -17,6 +18,7 @@ from tests.contract.conversations import (
     names,
     texts,
 )
+from tests.contract.storages import HeldStorage
 from tests.engine.conftest import LEASE
 from tests.engine.processes import MakeProcess
 from tests.engine.test_takeover import DELTA, half_a_text, is_free, seen_by
@@ -115,6 +117,26 @@ def test_a_deleted_thread_is_nobodys_defect(
     here.wake()
     assert "thread.message.created" not in names(heard(events))
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def test_nobody_takes_over_from_itself(
+    process: MakeProcess, model: ScriptedModel, url: str, clock: FakeClock
+) -> None:
+    """Its own leases may have run out when it looks, as after the machine slept: it renews them."""
+    storage = HeldStorage(SQLAlchemyStorageAdapter(url))
+    gate = Gate()
+    model.reply(text("Hel", gate, "lo"))
+    asked = conversation(process(storage).client)
+    events = iter(asked.stream())
+    heard_until(events, DELTA)
+    for _ in range(8):
+        clock.advance(LEASE)
+        # Renewals, and looks for runs that nobody carries out, come about as often.
+        for _ in range(3):
+            assert storage.successes.acquire(timeout=DEADLINE)
+    gate.open()
+    heard_until(events, "thread.run.completed")
+    assert [texts(answer) for answer in asked.answers()] == [["Hello"]]
 
 
 def test_text_is_stored_while_the_model_is_silent(process: MakeProcess, model: ScriptedModel) -> None:
