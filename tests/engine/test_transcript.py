@@ -5,10 +5,18 @@ from typing import Any
 import pytest
 
 from supercompat.engine.transcript import BudgetSpentError, Prompt, build_request, read_history
-from supercompat.model.families import DEFAULT_WINDOW, context_window, estimate_tokens
+from supercompat.model.families import (
+    BYTES_PER_TOKEN,
+    DEFAULT_WINDOW,
+    TOKENS_PER_IMAGE,
+    TOKENS_PER_TURN,
+    context_window,
+    estimate_tokens,
+)
 from supercompat.model.request import AssistantTurn, TextPart, ToolTurn, UserTurn
 from supercompat.storage_adapters.memory import MemoryStorageAdapter
 from supercompat.storage_adapters.protocol import History, Row, RunRow, Transaction
+from supercompat.storage_adapters.sizes import FRAME_SIZE, IMAGE_SIZE
 from supercompat.wire.objects import (
     Message,
     Run,
@@ -210,3 +218,9 @@ def test_tokens_are_estimated_by_bytes() -> None:
 )
 def test_context_windows(model: str, window: int) -> None:
     assert context_window(model) == window
+
+
+def test_storages_measure_as_the_estimate_does() -> None:
+    """They know nothing of models, and give as much of a thread as the estimate lets through, or more."""
+    assert IMAGE_SIZE == TOKENS_PER_IMAGE * BYTES_PER_TOKEN
+    assert FRAME_SIZE == TOKENS_PER_TURN * BYTES_PER_TOKEN

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 
@@ -12,19 +12,18 @@ from supercompat.engine.supervisor import Supervisor
 from supercompat.errors import NotFoundError, RequestError
 from supercompat.options import Options
 from supercompat.storage_adapters.protocol import (
-    Collection,
     CursorError,
     Page,
     PageQuery,
-    R,
     Row,
     RunRow,
-    Runs,
     Store,
     Transaction,
 )
 from supercompat.wire.objects import Assistant, Message, Resource, Run, RunStep, Thread
 from supercompat.wire.requests import ListQuery
+
+T = TypeVar("T")
 
 #: What the API calls each resource, when it speaks of one.
 KINDS: Mapping[str, type[Resource]] = {
@@ -105,21 +104,19 @@ def missing(kind: str, id: str, *, param: str | None = None) -> RequestError:
     )
 
 
-def read_page(rows: Collection[R], query: PageQuery, kind: str) -> Page[Row[R]]:
+class Paged(Protocol[T]):
+    """What gives its rows page by page."""
+
+    def page(self, query: PageQuery) -> Page[T]: ...
+
+
+def read_page(rows: Paged[T], query: PageQuery, kind: str) -> Page[T]:
     """One page; a cursor that is not in the list is not found (E23)."""
     try:
         return rows.page(query)
     except CursorError as error:
         cursor, id = error.args
         raise missing(kind, id, param=cursor) from None
-
-
-def read_run_page(runs: Runs, query: PageQuery) -> Page[RunRow]:
-    try:
-        return runs.page(query)
-    except CursorError as error:
-        cursor, id = error.args
-        raise missing("run", id, param=cursor) from None
 
 
 def existing_thread(tx: Transaction, thread_id: str, *, lock: bool = False) -> Row[Thread]:

@@ -17,7 +17,7 @@ from supercompat.services.core import (
     given,
     missing,
     page_query,
-    read_run_page,
+    read_page,
 )
 from supercompat.services.messages import new_message
 from supercompat.services.run_creation import check_thread, new_run
@@ -105,7 +105,7 @@ class Runs:
     async def list(self, thread_id: str, query: ListQuery) -> Page[RunRow]:
         def work(tx: Transaction) -> Page[RunRow]:
             existing_thread(tx, thread_id)
-            page = read_run_page(tx.runs, page_query(query, thread_id=thread_id))
+            page = read_page(tx.runs, page_query(query, thread_id=thread_id), "run")
             now = self._core.clock.now()
             return replace(page, rows=[expire_if_due(tx, row, now) for row in page.rows])
 

@@ -18,6 +18,7 @@ from supercompat.storage_adapters.sql.attempts import Attempts, exhausted, recog
 from supercompat.storage_adapters.sql.collections import TableTransaction
 from supercompat.storage_adapters.sql.engines import Source, upgrade_command
 from supercompat.storage_adapters.sql.schema import check
+from supercompat.storage_adapters.sql.store import silence
 
 T = TypeVar("T")
 
@@ -165,12 +166,6 @@ def channel(schema: str | None) -> str:
     if len(name.encode()) <= LONGEST_NAME:
         return name
     return f"supercompat_{sha256(name.encode()).hexdigest()[:32]}"
-
-
-async def silence() -> AsyncGenerator[str | None]:
-    """The news of a storage that can't tell."""
-    await asyncio.get_running_loop().create_future()
-    yield None
 
 
 def _remembering(drivers: set[Any]) -> Callable[[Any, object], None]:

@@ -118,7 +118,7 @@ class SQLiteStore:
 
     @asynccontextmanager
     async def news(self) -> AsyncGenerator[AsyncIterator[str | None]]:
-        yield _silence()
+        yield silence()
 
     async def aclose(self) -> None:
         """Wait for what was submitted; the last store of an adapter ends the thread."""
@@ -179,8 +179,8 @@ def _end(waiting: "asyncio.Future[None]") -> None:
         waiting.set_result(None)
 
 
-async def _silence() -> AsyncGenerator[str | None]:
-    """SQLite does not tell what other processes have changed."""
+async def silence() -> AsyncGenerator[str | None]:
+    """The news of a storage that can't tell what other processes have changed, as SQLite."""
     await asyncio.get_running_loop().create_future()
     yield None
 
