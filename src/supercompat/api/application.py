@@ -63,9 +63,12 @@ def standard_headers(request: Request) -> dict[str, str]:
 
 
 def refusal(error: RequestError, headers: dict[str, str] | None = None) -> Response:
-    """An error body. Nothing here gets better by asking again: a provider's SDK has done its retries."""
+    """An error body. Nothing gets better by asking again, unless the error says when: a provider's SDK has done its
+    retries."""
     headers = {} if headers is None else headers
     headers |= {"content-type": JSON, "x-should-retry": "false"}
+    if error.retry_after is not None:
+        headers |= {"x-should-retry": "true", "retry-after": str(error.retry_after)}
     return Response(error.status, headers, encode_json(error.body()))
 
 
