@@ -111,6 +111,9 @@ class Supervisor:
         task = asyncio.create_task(self._carry_out(job), name=f"supercompat {job.run_id}")
         self._tasks[job] = task
         self._heartbeat.start()
+        if row.enqueued:
+            # Who is in front may wait for outputs, and then nobody but the reaper ends it when its time is over.
+            self._reaper.start()
         return job.feed
 
     def feed(self, run_id: str) -> Feed | None:
@@ -192,6 +195,8 @@ class Supervisor:
             del self._jobs[job.run_id]
         if not self._jobs:
             self._heartbeat.stop()
+            if not self._store.durable:
+                self._reaper.stop()
 
     # Runs that others may move
 
