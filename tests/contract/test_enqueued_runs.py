@@ -193,6 +193,20 @@ def test_an_expiry_in_front(make_client: MakeClient, provider: ScriptedServer) -
     assert asked.retrieve(first.id).status == "expired"
 
 
+def test_what_has_ended_can_be_changed(client: OpenAI, provider: ScriptedServer) -> None:
+    """Also while others come after it."""
+    asked, first, gate = under_way(client, provider)
+    provider.reply(text("Sec", second_gate := Gate(), "ond"), text("Third"))
+    runs = [asked.start(**ENQUEUE) for _ in range(2)]
+    gate.open()
+    assert second_gate.reached.wait(DEADLINE)
+    changed = client.beta.threads.runs.update(first.id, thread_id=asked.thread_id, metadata={"a": "b"})
+    assert (changed.status, changed.metadata) == ("completed", {"a": "b"})
+    assert [asked.retrieve(run.id).status for run in runs] == ["in_progress", "queued"]
+    second_gate.open()
+    assert [asked.poll(run.id).status for run in runs] == ["completed"] * 2
+
+
 # While it stands in line
 
 

@@ -233,6 +233,18 @@ async def test_nobody_comes_next_while_a_run_is_active(store: Store, status: Run
     await store.transact(work)
 
 
+async def test_a_run_ends_once(store: Store) -> None:
+    """Writing it again calls nobody."""
+
+    def work(tx: Transaction) -> None:
+        line_up(tx, run("run_2"), run("run_3"))
+        assert tx.runs.put(run("run_1", "completed"))
+        assert tx.runs.put(run("run_1", "completed"))
+        assert statuses(tx) == {"run_1": "completed", "run_2": "queued", "run_3": "enqueued"}
+
+    await store.transact(work)
+
+
 async def test_a_deleted_thread_takes_its_line_with_it(store: Store) -> None:
     def work(tx: Transaction) -> None:
         line_up(tx, run("run_2"))

@@ -144,9 +144,8 @@ class Supervisor:
     async def look_for_turn(self, thread_id: str) -> None:
         """A run of the thread has ended here. The next one may stand in line here too; what this does not find, the
         next renewal does."""
-        if not any(
-            job.stands_in_line and job.row.object.thread_id == thread_id for job in self._jobs.values()
-        ):
+        waiting = (job.row.object.thread_id for job in self._jobs.values() if job.stands_in_line)
+        if self._is_closing or thread_id not in waiting:
             return
         try:
             row = await self._store.transact(lambda tx: tx.runs.active(thread_id))

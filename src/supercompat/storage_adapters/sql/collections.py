@@ -235,6 +235,8 @@ class TableRuns:
         return found
 
     def _promote_behind(self, ended: RunRow) -> None:
+        # It ends once, but may be written again.
+        self._connection.execute(_UNFOLLOW, {"in_project": self._project, "named": ended.object.id})
         scope = {"in_project": self._project, "of_thread": ended.object.thread_id, "ended": ended.object.id}
         while (oldest := self._connection.execute(_NEXT, scope).scalar()) is not None:
             # It may have ended in between.
@@ -370,6 +372,8 @@ _FOLLOW: Final = (
     .values(followed=sa.true())
     .returning(runs.c.id)
 )
+
+_UNFOLLOW: Final = sa.update(runs).where(_named(runs)).values(followed=None)
 
 _ENDED: Final = runs.alias("ended")
 
