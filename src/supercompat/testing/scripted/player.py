@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import cycle
 from typing import Any, NamedTuple, Protocol
 
@@ -22,10 +22,14 @@ class Event(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """A reply as events with the gates between them; no last event if the connection is to be dropped."""
+    """A reply as events with the gates between them; no last event if the connection is to be dropped.
+
+    `ending` is called when all but the last event was sent.
+    """
 
     steps: list[Event | Gate]
     last: bytes | None
+    ending: Callable[[], None] | None = None
 
 
 class Wire(Protocol):
@@ -125,6 +129,8 @@ class Player:
         if stream.last is None:
             await self._send(cutter.rest())
             return self._drop()
+        if stream.ending:
+            stream.ending()
         *pieces, last = [*cutter.pieces(stream.last), *cutter.rest()]
         await self._send(pieces)
         await self._connection.send_last(last)
