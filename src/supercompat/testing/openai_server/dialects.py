@@ -57,6 +57,7 @@ class Dialect:
         vendor_usage: a stream's usage comes in `x_groq` of its last chunk, asked for or not.
         plain_schema_only: a JSON schema may be asked for neither streamed nor together with tools.
         metadata_needs_store: `metadata` is taken only together with `store`.
+        shows_thoughts: the Responses API shows what a model thinks, not a summary of it.
         error_nulls: an error's absent fields are sent as null.
         unknown_argument: what is answered to a top-level field that is not known.
         unknown_in_message: the same for a message's field; takes the message's index, its role, the field.
@@ -70,6 +71,7 @@ class Dialect:
     vendor_usage: bool
     plain_schema_only: bool
     metadata_needs_store: bool
+    shows_thoughts: bool
     error_nulls: bool
     unknown_argument: Callable[[str], Failure]
     unknown_in_message: Callable[[int, str, str], Failure]
@@ -103,6 +105,7 @@ OPENAI = Dialect(
     vendor_usage=False,
     plain_schema_only=False,
     metadata_needs_store=True,
+    shows_thoughts=False,
     error_nulls=True,
     unknown_argument=_openai_argument,
     unknown_in_message=_openai_message,
@@ -117,6 +120,7 @@ GROQ = Dialect(
     vendor_usage=True,
     plain_schema_only=True,
     metadata_needs_store=False,
+    shows_thoughts=True,
     error_nulls=False,
     unknown_argument=_groq_argument,
     unknown_in_message=_groq_message,

@@ -97,6 +97,9 @@ class ScriptedServer(LoopbackServer):
             raise refused(why, code="unknown_url", status=404)
         return answer
 
+    def hosts_tools(self, received: Received) -> bool:
+        return _resource(received, _dialect(received))[0] == "responses"
+
     def _chat(self, received: Received, body: bytes, dialect: Dialect) -> Reply | Failure:
         received.body = _parsed(body)
         check(received.body, dialect)

@@ -134,13 +134,22 @@ class LoopbackServer(ABC):
     def take(self, received: Received) -> Reply | Failure:
         """The next of the script's replies."""
         answer = self._script.popleft() if self._script else self._default
-        if isinstance(answer, Reply | Failure):
-            return answer
-        try:
-            return answer(received)
-        except Exception as problem:
-            why = f"The function that was scripted failed: {problem!r}"
-            return Failure(500, why, "server_error", headers={"x-should-retry": "false"})
+        if not isinstance(answer, Reply | Failure):
+            try:
+                answer = answer(received)
+            except Exception as problem:
+                return _unplayable(f"The function that was scripted failed: {problem!r}")
+        if isinstance(answer, Reply) and not answer.is_chat and not self.hosts_tools(received):
+            return _unplayable("The scripted reply has something that only the Responses API has.")
+        return answer
+
+    def hosts_tools(self, received: Received) -> bool:
+        """Whether what is asked for may have items of hosted tools and all else that is not `Reply.is_chat`."""
+        return False
+
+
+def _unplayable(why: str) -> Failure:
+    return Failure(500, why, "server_error", headers={"x-should-retry": "false"})
 
 
 def json_object(body: bytes) -> dict[str, Any]:

@@ -2,11 +2,30 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from supercompat.testing.openai_server.responses.items import Draft, FunctionCall, Item, Message
+from supercompat.testing.openai_server.responses.hosted_items import HostedItem
+from supercompat.testing.openai_server.responses.items import (
+    Draft,
+    FunctionCall,
+    Item,
+    Message,
+    Place,
+    Reasoning,
+)
 from supercompat.testing.openai_server.responses.objects import response_body, usage_body
-from supercompat.testing.replies import Call, EmptyChunk, Failure, Gate, Piece, Reply, Step
+from supercompat.testing.replies import (
+    Call,
+    EmptyChunk,
+    Failed,
+    Failure,
+    Gate,
+    Hosted,
+    Piece,
+    Reply,
+    Step,
+)
 from supercompat.testing.scripted import Event, encode
 
 #: Endings that a model gives with `finish`, and what the response then says of itself.
@@ -16,24 +35,44 @@ _CUT_SHORT: Mapping[str, str] = {"length": "max_output_tokens", "content_filter"
 class Output:
     """Plays one reply to one request.
 
+    Args:
+        shows_thoughts: thoughts are not summed up, as under Groq's path.
+
     Attributes:
         response: the response object as it is so far.
     """
 
-    def __init__(self, reply: Reply, request: Mapping[str, Any]) -> None:
+    def __init__(self, reply: Reply, request: Mapping[str, Any], *, shows_thoughts: bool = False) -> None:
         self._reply = reply
-        self._request = request
         self._number = -1
         self._item: Item | None = None
+        self._failed: Failed | None = None
+        reasoning: Mapping[str, Any] = request.get("reasoning") or {}
+        self._place = Place(
+            index=-1,
+            include=request.get("include") or (),
+            tools={tool["type"] for tool in request.get("tools") or ()},
+            summary=any(reasoning.get(name) for name in ("summary", "generate_summary")),
+            thoughts=shows_thoughts,
+        )
+        options: Mapping[str, Any] = request.get("stream_options") or {}
+        self._is_obfuscated = options.get("include_obfuscation") is not False
         self.response = response_body(request)
 
     def steps(self) -> Iterator[Event | Gate]:
-        """All events but the one that ends the response."""
+        """All events but the one that ends the response. What comes behind a failure is not said."""
         yield self._event("response.created", response=self.response)
+        if self.response["status"] == "queued":
+            yield self._event("response.queued", response=self.response)
+            if self._reply.gate:
+                yield self._reply.gate
         self.response["status"] = "in_progress"
         yield self._event("response.in_progress", response=self.response)
         due = self._reply.first
         for step in self._reply.steps:
+            if isinstance(step, Failed):
+                self._failed = step
+                return
             if isinstance(step, Gate):
                 yield step
             elif isinstance(step, EmptyChunk):
@@ -46,33 +85,52 @@ class Output:
 
     def last(self) -> Event | None:
         """The event that ends the response, if its reply says how it ends."""
-        if (status := self._end()) is None:
+        if not self._end():
             return None
-        return self._event(f"response.{status}", response=self.response)
+        return self._event(f"response.{self.response['status']}", response=self.response)
 
     def error(self, failure: Failure) -> Event:
         """An error in mid stream."""
-        return self._event("error", code=failure.code, message=failure.message, param=failure.param)
+        fields: dict[str, Any] = {"code": failure.code, "message": failure.message, "param": failure.param}
+        if failure.nested:
+            return self._event("error", error={"type": failure.type, **fields})
+        return self._event("error", **fields)
 
     def malformed(self) -> Event:
         """An event whose JSON is cut."""
         event = self._event("response.output_text.delta", delta="cut")
         return Event(event.data[:-12] + b"\n\n", event.due)
 
-    def _end(self) -> str | None:
-        """Sets what the response is in the end."""
+    def cancel(self) -> Event:
+        """The event that ends a response that was cancelled: nothing is left of what it said."""
+        self.response |= {"status": "cancelled", "output": []}
+        return self._event("response.failed", response=self.response)
+
+    def fail(self, failure: Failure) -> Event:
+        """The response has failed, with an event for it."""
+        self._failed = Failed(failure.message, failure.code or "server_error")
+        self._end()
+        return self._event("response.failed", response=self.response)
+
+    def _end(self) -> bool:
+        """Sets what the response is in the end; False if that stays open."""
         finish = self._reply.finish
+        if self._failed:
+            error = {"code": self._failed.code, "message": self._failed.message}
+            self.response |= {"status": "failed", "error": error}
+            if self._item and "status" in self._item.body:
+                self._item.body["status"] = "incomplete"
+            return True
         if finish is None:
-            return None
-        self.response["status"] = "incomplete" if finish in _CUT_SHORT else "completed"
-        self.response["service_tier"] = "default"
+            return False
         if finish in _CUT_SHORT:
-            self.response["incomplete_details"] = {"reason": _CUT_SHORT[finish]}
+            self.response |= {"status": "incomplete", "incomplete_details": {"reason": _CUT_SHORT[finish]}}
         else:
-            self.response["completed_at"] = int(time.time())
+            self.response |= {"status": "completed", "completed_at": int(time.time())}
+        self.response["service_tier"] = "default"
         if self._reply.usage is not None:
             self.response["usage"] = usage_body(self._reply.usage)
-        return self.response["status"]
+        return True
 
     def _said(self, step: Step) -> Iterator[Draft]:
         if self._item is None or not self._item.takes(step):
@@ -82,10 +140,10 @@ class Output:
             yield from self._item.add(step)
 
     def _begin_item(self, step: Step) -> Iterator[Draft]:
-        index = len(self.response["output"])
-        self._item = _new_item(step, index)
+        place = replace(self._place, index=len(self.response["output"]))
+        self._item = _new_item(step, place)
         self.response["output"].append(self._item.body)
-        yield "response.output_item.added", {"output_index": index, "item": self._item.body}
+        yield "response.output_item.added", {"output_index": place.index, "item": self._item.body}
         yield from self._item.begin()
 
     def _finish_item(self, status: str) -> Iterator[Draft]:
@@ -104,12 +162,19 @@ class Output:
     def _event(self, kind: str, due: float = 0.0, **fields: Any) -> Event:
         self._number += 1
         body = {"type": kind, "sequence_number": self._number, **fields}
+        if self._is_obfuscated and "delta" in fields:
+            # Deltas of all lengths look alike to who only sees their size.
+            body["obfuscation"] = "x" * (-len(fields["delta"]) % 16)
         return Event(b"event: %b\ndata: %b\n\n" % (kind.encode(), encode(body)), due)
 
 
-def _new_item(step: Step, index: int) -> Item:
+def _new_item(step: Step, place: Place) -> Item:
     match step:
         case Call():
-            return FunctionCall(index, step)
+            return FunctionCall(place, step)
+        case Hosted():
+            return HostedItem(place, step)
+        case Piece("reasoning"):
+            return Reasoning(place)
         case _:
-            return Message(index)
+            return Message(place)

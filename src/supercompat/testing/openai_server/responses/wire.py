@@ -29,7 +29,7 @@ class ResponsesWire:
         return bool(received.body.get("stream"))
 
     def stream(self, reply: Reply, received: Received) -> Stream:
-        output = Output(reply, received.body)
+        output = self._output(reply)
         steps = list(output.steps())
         if isinstance(reply.ending, Failure):
             return Stream(steps, output.error(reply.ending).data)
@@ -42,7 +42,7 @@ class ResponsesWire:
         return Stream(steps, last.data, lambda: self._keep(output))
 
     def body(self, reply: Reply, received: Received) -> dict[str, Any]:
-        output = Output(reply, received.body)
+        output = self._output(reply)
         for _ in output.steps():
             pass
         output.last()
@@ -51,6 +51,9 @@ class ResponsesWire:
 
     def error(self, failure: Failure) -> dict[str, Any]:
         return bodies.error_body(failure, self._dialect)
+
+    def _output(self, reply: Reply) -> Output:
+        return Output(reply, self._received.body, shows_thoughts=self._dialect.shows_thoughts)
 
     def _keep(self, output: Output) -> None:
         request = self._received.body
