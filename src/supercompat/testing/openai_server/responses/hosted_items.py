@@ -1,6 +1,6 @@
 """Output items of the tools that the provider runs itself. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,7 +72,8 @@ class HostedItem:
         self._kind = _KINDS[step.type]
         self._type = step.type
         self._status: str = step.fields["status"]
-        self._final = _shown(step, place)
+        self._all = _fields(step, place)
+        self._final = _included(self._type, self._all, place.include)
         self._partials = 0
         self.body: dict[str, Any] = {"id": new_id(self._kind.prefix), "type": step.type, **self._final}
         self.body |= self._kind.unfinished
@@ -111,6 +112,11 @@ class HostedItem:
             is_image = self._type == "image_generation_call"
             self.body["status"] = "failed" if is_image and reached == "incomplete" else reached
 
+    def shown(self, include: Collection[str]) -> dict[str, Any]:
+        """The item as it is, with what else is to be seen of it."""
+        ended = self.body.get("status") not in ("in_progress", "searching", "interpreting")
+        return self.body | (_included(self._type, self._all, include) if ended else {})
+
     def _state(self, state: str) -> Draft:
         return f"response.{self._type}.{state}", self._place.of(self.body)
 
@@ -121,16 +127,22 @@ class HostedItem:
         return "response.image_generation_call.partial_image", self._place.of(self.body, **fields)
 
 
-def _shown(step: Hosted, place: Place) -> dict[str, Any]:
-    """The fields of the item in the end, as far as the request wants to see them."""
+def _fields(step: Hosted, place: Place) -> dict[str, Any]:
+    """All fields of the item in the end."""
     fields = {name: value for name, value in step.fields.items() if name != "status"}
-    field, needed = _INCLUDED.get(step.type, ("", ""))
-    if needed and needed not in place.include:
-        fields[field] = None
-    if "action" in fields and _SOURCES not in place.include:
-        fields["action"] = {name: value for name, value in fields["action"].items() if name != "sources"}
     if step.type == "computer_call":
         fields["call_id"] = fields["call_id"] or new_id("call_")[:29]
         if "computer" not in place.tools:
             (fields["action"],) = fields.pop("actions")
     return fields
+
+
+def _included(kind: str, fields: Mapping[str, Any], include: Collection[str]) -> dict[str, Any]:
+    """The fields that are to be seen."""
+    shown = dict(fields)
+    field, needed = _INCLUDED.get(kind, ("", ""))
+    if needed and needed not in include:
+        shown[field] = None
+    if kind == "web_search_call" and _SOURCES not in include:
+        shown["action"] = {name: value for name, value in fields["action"].items() if name != "sources"}
+    return shown

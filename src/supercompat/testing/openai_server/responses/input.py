@@ -3,15 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
+from supercompat.testing.openai_server.responses.input_rules import PREFIXES
 from supercompat.testing.openai_server.responses.objects import new_id
-
-#: What the id of an item begins with, by its type.
-PREFIXES: Mapping[str, str] = {
-    "message": "msg",
-    "function_call": "fc",
-    "function_call_output": "fc",
-    "reasoning": "rs",
-}
 
 
 def input_items(request: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -23,14 +16,20 @@ def input_items(request: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _listed(item: Mapping[str, Any]) -> dict[str, Any]:
-    kind = item.get("type") or ("message" if "role" in item else "item_reference")
-    listed: dict[str, Any] = {"id": new_id(PREFIXES.get(kind, kind) + "_"), "type": kind, **item}
-    if kind == "message":
-        listed["status"] = "completed"
-        if isinstance(item["content"], str):
-            part = "output_text" if item["role"] == "assistant" else "input_text"
-            extra: dict[str, Any] = {"annotations": []} if part == "output_text" else {}
-            listed["content"] = [{"type": part, "text": item["content"], **extra}]
-    elif kind.endswith("_output"):
+    given = {name: value for name, value in item.items() if value is not None}
+    kind = given.get("type") or ("message" if "role" in given else "item_reference")
+    listed: dict[str, Any] = {"id": new_id(PREFIXES.get(kind, kind) + "_"), **given, "type": kind}
+    if kind in ("message", "function_call") or kind.endswith("_output"):
         listed.setdefault("status", "completed")
+    if kind == "message":
+        listed["content"] = _parts(listed)
     return listed
+
+
+def _parts(message: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if not isinstance(message["content"], str):
+        parts = cast(list[dict[str, Any]], message["content"])
+        return [{"detail": "auto", **part} if part["type"] == "input_image" else part for part in parts]
+    if message["role"] == "assistant":
+        return [{"type": "output_text", "text": message["content"], "annotations": []}]
+    return [{"type": "input_text", "text": message["content"]}]

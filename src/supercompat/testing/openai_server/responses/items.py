@@ -3,10 +3,13 @@
 import hashlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import Any, ClassVar, Final, Protocol, TypeAlias
 
 from supercompat.testing.openai_server.responses.objects import new_id
 from supercompat.testing.replies import Annotation, Arguments, Call, Piece
+
+#: What a request includes to see the thoughts of a model sealed.
+ENCRYPTED: Final = "reasoning.encrypted_content"
 
 Draft: TypeAlias = tuple[str, dict[str, Any]]
 """An event before it has its number: its type, and its fields."""
@@ -175,7 +178,7 @@ class Reasoning:
         self.body: dict[str, Any] = {"id": new_id("rs_"), "type": "reasoning", "summary": []}
         if place.thoughts:
             self.body |= {"id": new_id("resp_"), "status": "in_progress", "content": []}
-        if "reasoning.encrypted_content" in place.include:
+        if ENCRYPTED in place.include:
             self.body["encrypted_content"] = sealed(self.body["id"])
 
     def begin(self) -> Iterator[Draft]:

@@ -38,7 +38,7 @@ def new_id(prefix: str) -> str:
     return prefix + uuid.uuid4().hex + uuid.uuid4().hex[:16]
 
 
-def response_body(request: Mapping[str, Any]) -> dict[str, Any]:
+def response_body(request: Mapping[str, Any], *, is_stored: bool) -> dict[str, Any]:
     """The response to a request before anything was said."""
     body: dict[str, Any] = {
         "id": new_id("resp_"),
@@ -54,6 +54,7 @@ def response_body(request: Mapping[str, Any]) -> dict[str, Any]:
     for name, default in _ECHOED.items():
         given = request.get(name)
         body[name] = default if given is None else given
+    body["store"] = is_stored
     body["reasoning"] = {"effort": None, "summary": None} | (request.get("reasoning") or {})
     body["text"] = {"format": {"type": "text"}, "verbosity": "medium"} | (request.get("text") or {})
     body["tools"] = [_tool(tool) for tool in request.get("tools") or ()]

@@ -1,18 +1,20 @@
 """A reply as the events of a response, numbered and on time, and as what they add up to. Pure."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from supercompat.testing.openai_server.responses.hosted_items import HostedItem
 from supercompat.testing.openai_server.responses.items import (
+    ENCRYPTED,
     Draft,
     FunctionCall,
     Item,
     Message,
     Place,
     Reasoning,
+    sealed,
 )
 from supercompat.testing.openai_server.responses.objects import response_body, usage_body
 from supercompat.testing.replies import (
@@ -36,13 +38,14 @@ class Output:
     """Plays one reply to one request.
 
     Args:
-        shows_thoughts: thoughts are not summed up, as under Groq's path.
+        is_kept: whether the API is one that stores responses; one that doesn't shows thoughts as they are.
 
     Attributes:
         response: the response object as it is so far.
+        is_closing: whether all steps of the reply were played.
     """
 
-    def __init__(self, reply: Reply, request: Mapping[str, Any], *, shows_thoughts: bool = False) -> None:
+    def __init__(self, reply: Reply, request: Mapping[str, Any], *, is_kept: bool = True) -> None:
         self._reply = reply
         self._number = -1
         self._item: Item | None = None
@@ -53,11 +56,25 @@ class Output:
             include=request.get("include") or (),
             tools={tool["type"] for tool in request.get("tools") or ()},
             summary=any(reasoning.get(name) for name in ("summary", "generate_summary")),
-            thoughts=shows_thoughts,
+            thoughts=not is_kept,
         )
         options: Mapping[str, Any] = request.get("stream_options") or {}
         self._is_obfuscated = options.get("include_obfuscation") is not False
-        self.response = response_body(request)
+        self._hidden: dict[str, HostedItem] = {}
+        self.is_closing = False
+        self.response = response_body(request, is_stored=is_kept and request.get("store") is not False)
+
+    def shown(self, include: Collection[str]) -> dict[str, Any]:
+        """The response with what another request includes of its items, and without what it doesn't."""
+        items = [self._shown(item, include) for item in self.response["output"]]
+        return {**self.response, "output": items}
+
+    def _shown(self, item: dict[str, Any], include: Collection[str]) -> dict[str, Any]:
+        if item["type"] == "reasoning":
+            seal = {"encrypted_content": sealed(item["id"])} if ENCRYPTED in include else {}
+            return {key: item[key] for key in item if key != "encrypted_content"} | seal
+        hosted = self._hidden.get(item["id"])
+        return hosted.shown(include) if hosted else item
 
     def steps(self) -> Iterator[Event | Gate]:
         """All events but the one that ends the response. What comes behind a failure is not said."""
@@ -80,7 +97,8 @@ class Output:
             else:
                 yield from (self._event(kind, due, **fields) for kind, fields in self._said(step))
                 due += self._reply.interval
-        if self._reply.ending == "whole":
+        self.is_closing = True
+        if self._reply.ending == "whole" or (self.response["background"] and self._reply.ending == "dropped"):
             yield from (self._event(kind, **fields) for kind, fields in self._closing())
 
     def last(self) -> Event | None:
@@ -143,6 +161,8 @@ class Output:
         place = replace(self._place, index=len(self.response["output"]))
         self._item = _new_item(step, place)
         self.response["output"].append(self._item.body)
+        if isinstance(self._item, HostedItem):
+            self._hidden[self._item.body["id"]] = self._item
         yield "response.output_item.added", {"output_index": place.index, "item": self._item.body}
         yield from self._item.begin()
 

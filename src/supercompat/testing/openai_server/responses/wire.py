@@ -1,14 +1,12 @@
 """How the Responses API writes what is answered."""
 
-import copy
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from supercompat.testing.openai_server import bodies
 from supercompat.testing.openai_server.dialects import Dialect
-from supercompat.testing.openai_server.responses.input import input_items
-from supercompat.testing.openai_server.responses.kept import Kept, Shelf
+from supercompat.testing.openai_server.responses.kept import Asked, Shelf
 from supercompat.testing.openai_server.responses.output import Output
 from supercompat.testing.replies import Failure, Reply
 from supercompat.testing.scripted import Event, Received, Stream
@@ -17,10 +15,13 @@ from supercompat.testing.scripted import Event, Received, Stream
 class ResponsesWire:
     """Writes responses, and keeps those that are to be stored when they are about to be whole."""
 
-    def __init__(self, dialect: Dialect, shelf: Shelf, received: Received) -> None:
+    def __init__(
+        self, dialect: Dialect, shelf: Shelf, received: Received, asked: Mapping[Received, Asked]
+    ) -> None:
         self._dialect = dialect
         self._shelf = shelf
         self._received = received
+        self._asked = asked
 
     def headers(self) -> Mapping[str, str]:
         return {"x-request-id": f"req_{uuid.uuid4().hex}"}
@@ -53,12 +54,7 @@ class ResponsesWire:
         return bodies.error_body(failure, self._dialect)
 
     def _output(self, reply: Reply) -> Output:
-        return Output(reply, self._received.body, shows_thoughts=self._dialect.shows_thoughts)
+        return Output(reply, self._received.body, is_kept=self._dialect.keeps_responses)
 
     def _keep(self, output: Output) -> None:
-        request = self._received.body
-        if request.get("store") is False:
-            return
-        previous = request.get("previous_response_id")
-        before = self._shelf.previous(previous) if previous else None
-        self._shelf.keep(Kept(output.response, copy.deepcopy(input_items(request)), before))
+        self._shelf.keep(output, self._asked[self._received])

@@ -1,0 +1,28 @@
+"""What OpenAI's model families refuse: facts about names."""
+
+import re
+
+_REASONS = re.compile(r"o\d|gpt-5(?!.*chat)|codex|gpt-oss|computer-use")
+_REASONS_ON_DEMAND = re.compile(r"gpt-5\.\d")
+_NEVER_REASONS = re.compile(r"gpt-4|gpt-3\.5|chatgpt|gpt-5.*chat")
+
+
+def reasons(model: str) -> bool:
+    """Whether the model is known to think before it answers."""
+    return bool(_REASONS.match(_bare(model)))
+
+
+def never_reasons(model: str) -> bool:
+    """Whether the model is known not to: neither is true of a name that OpenAI does not have."""
+    return bool(_NEVER_REASONS.match(_bare(model)))
+
+
+def is_sampled(model: str, effort: object) -> bool:
+    """Whether it takes a temperature at this effort of reasoning."""
+    if _REASONS_ON_DEMAND.match(_bare(model)):
+        return effort in (None, "none")
+    return not reasons(model)
+
+
+def _bare(model: str) -> str:
+    return model.lower().rsplit("/", 1)[-1].removeprefix("ft:")
