@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from supercompat.testing.openai_server.dialects import Dialect
-from supercompat.testing.openai_server.families import is_sampled, reasons
+from supercompat.testing.openai_server.families import is_sampled
 from supercompat.testing.openai_server.fields import Field, refused
 from supercompat.testing.openai_server.values import (
     NAME,
@@ -223,11 +223,7 @@ def _check_sampling(request: Field, dialect: Dialect) -> None:
 
 
 def _check_family(request: Field, effort: object) -> None:
-    model = request["model"].string()
-    if reasons(model) and request.get("max_tokens", nullable=True):
-        why = "'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
-        raise refused(f"Unsupported parameter: {why}", "max_tokens", "unsupported_parameter")
-    if is_sampled(model, effort):
+    if is_sampled(request["model"].string(), effort):
         return
     for name, default in (
         ("temperature", 1),

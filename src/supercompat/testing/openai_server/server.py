@@ -87,8 +87,8 @@ class ScriptedServer(LoopbackServer):
                 answer = {"object": "list", "data": [bodies.model_body(name) for name in self._models or ()]}
             case "GET", ["models", *name]:
                 answer = bodies.model_body(self.known(urllib.parse.unquote("/".join(name))))
-            case _, ["responses", *below]:
-                received.body = _parsed(body) if body else {}
+            case "POST" | "GET" | "DELETE", ["responses", *below]:
+                received.body = {} if below else _parsed(body)
                 answer = self._responses.answer(received, below, dialect)
             case _:
                 pass

@@ -91,8 +91,8 @@ def _check_argument(name: str, value: Any, dialect: Dialect) -> None:
         why = f"In the Responses API, this parameter has moved to '{_MOVED[name]}'."
         raise refused(f"Unsupported parameter: '{name}'. {why}", name, "unsupported_parameter")
     is_known = name in _ARGUMENTS
-    if not dialect.keeps_responses:
-        is_known = name in _ARGUMENTS - _NOT_AT_GROQ and value in (None, _ONLY_AT_GROQ.get(name, value))
+    if not dialect.keeps_responses and value is not None:
+        is_known = name in _ARGUMENTS - _NOT_AT_GROQ and value == _ONLY_AT_GROQ.get(name, value)
     if not is_known and dialect.error_nulls:
         raise refused(f"Unknown parameter: '{name}'.", name, "unknown_parameter")
     if not is_known:
