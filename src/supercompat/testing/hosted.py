@@ -127,8 +127,9 @@ def computer_call(
 ) -> Reply:
     """A `computer_call`, which the client carries out and answers with a `computer_call_output`.
 
-    The actions are such as `{"type": "click", "button": "left", "x": 1, "y": 2}`; for a request with the tool
-    `computer_use_preview` it has to be one. Safety checks are such as `{"id": "cu_sc_1", "code": "…", "message": "…"}`.
+    The actions are such as `{"type": "click", "button": "left", "x": 1, "y": 2}`; a single one is the call's `action`,
+    unless the request has the tool `computer`, whose calls have a list of `actions`. Safety checks are such as
+    `{"id": "cu_sc_1", "code": "…", "message": "…"}`.
     """
     fields = {
         "call_id": call_id,

@@ -92,6 +92,17 @@ def test_a_call_is_answered_behind_the_response_that_made_it(
         create(client, [answers("c1")], previous_response_id=done.id)
 
 
+def test_the_log_shows_what_the_model_is_shown(server: ScriptedServer, client: openai.OpenAI) -> None:
+    server.reply(tool_calls(call("f", "{}", id="c1")))
+    asked = create(client, "One")
+
+    echoed = create(client, [answers("c1")], previous_response_id=asked.id)
+
+    context = server.requests[1].context
+    assert [item["type"] for item in context] == ["message", "function_call", "function_call_output"]
+    assert echoed.output_text == "One"
+
+
 def test_instructions_are_of_one_response(server: ScriptedServer, client: openai.OpenAI) -> None:
     first = create(client, instructions="Be brief.")
     second = create(client, previous_response_id=first.id)

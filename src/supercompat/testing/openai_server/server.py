@@ -26,9 +26,7 @@ from supercompat.testing.scripted.server import Answered
 
 def echo(request: Received) -> Reply:
     """Says what the last user message says, word by word."""
-    messages: Any = request.body.get("messages") or request.body.get("input") or ()
-    if isinstance(messages, str):
-        return word_by_word(messages)
+    messages: Any = request.body.get("messages") or request.context
     said: Any = next((m["content"] for m in reversed(messages) if m.get("role") == "user"), "")
     if isinstance(said, list):
         parts = cast(list[dict[str, Any]], said)

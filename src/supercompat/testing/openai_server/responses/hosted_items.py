@@ -103,7 +103,8 @@ class HostedItem:
             yield f"{name}.done", self._place.of(self.body, **{field: self.body[field]})
         for state in self._kind.works:
             yield self._state(state)
-        self.body |= self._final
+        if status == "completed":
+            self.body |= self._final
         reached = self._status if status == "completed" else status
         if self._kind.ends and (reached == "completed" or (reached == "failed" and "mcp" in self._type)):
             yield self._state(reached)
@@ -132,7 +133,7 @@ def _fields(step: Hosted, place: Place) -> dict[str, Any]:
     fields = {name: value for name, value in step.fields.items() if name != "status"}
     if step.type == "computer_call":
         fields["call_id"] = fields["call_id"] or new_id("call_")[:29]
-        if "computer" not in place.tools:
+        if "computer" not in place.tools and len(fields["actions"]) == 1:
             (fields["action"],) = fields.pop("actions")
     return fields
 

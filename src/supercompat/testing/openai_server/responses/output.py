@@ -136,8 +136,8 @@ class Output:
         if self._failed:
             error = {"code": self._failed.code, "message": self._failed.message}
             self.response |= {"status": "failed", "error": error}
-            if self._item and "status" in self._item.body:
-                self._item.body["status"] = "incomplete"
+            for _ in self._finish_item("incomplete"):
+                pass
             return True
         if finish is None:
             return False

@@ -72,6 +72,7 @@ class Responses:
         check(request, dialect)
         self._server.known(request["model"])
         asked = self._asked[received] = self._accept(request, dialect)
+        received.context = [*self._shelf.conversation(asked.previous), *asked.items]
         reply = self._server.take(received)
         if not request.get("background") or isinstance(reply, Failure) or reply.ending == "unanswered":
             return reply
