@@ -150,9 +150,10 @@ def test_an_error_in_mid_stream_is_a_500_in_one_body(server: ScriptedServer, cli
 def test_a_dropped_line(server: ScriptedServer, client: openai.OpenAI, reply: Reply, stream: bool) -> None:
     server.reply(reply)
 
-    with pytest.raises(openai.APIConnectionError):
+    with pytest.raises(openai.APIConnectionError) as caught:
         list(create(client, stream=stream))
 
+    assert not isinstance(caught.value, openai.APITimeoutError)
     assert not server.requests[0].finished.is_set()
 
 

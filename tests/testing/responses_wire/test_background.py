@@ -113,8 +113,9 @@ def test_a_dropped_line_does_not_end_it(server: ScriptedServer, client: openai.O
     server.reply(text("Hel", "lo").then_drop())
     seen: list[Any] = []
 
-    with pytest.raises(openai.APIConnectionError):
+    with pytest.raises(openai.APIConnectionError) as caught:
         seen.extend(begin(client, stream=True))
+    assert not isinstance(caught.value, openai.APITimeoutError)
     last = seen[-1]
     rest = list(
         client.responses.retrieve(seen[0].response.id, stream=True, starting_after=last.sequence_number)
@@ -132,12 +133,14 @@ def test_cancelling(server: ScriptedServer, client: openai.OpenAI) -> None:
     assert gate.reached.wait(10)
 
     cancelled = client.responses.cancel(response_id)
+    gate.open()
     *_, last = stream
 
     assert (cancelled.status, cancelled.output) == ("cancelled", [])
     assert (last.type, last.response.status) == ("response.failed", "cancelled")
     assert client.responses.cancel(response_id).status == "cancelled"
     assert client.responses.retrieve(response_id).status == "cancelled"
+    assert list(client.responses.retrieve(response_id, stream=True))[-1] == last
 
 
 def test_cancelling_what_has_not_begun(server: ScriptedServer, client: openai.OpenAI) -> None:

@@ -330,6 +330,26 @@ def test_what_is_shown_only_if_it_is_asked_for(server: ScriptedServer, client: o
     assert [source.url for source in searched.action.sources] == ["https://a.example"]
 
 
+def test_what_is_retrieved_is_what_that_request_asks_for(
+    server: ScriptedServer, client: openai.OpenAI
+) -> None:
+    everything = reasoning("Hm.") + file_search("budget", results=[FOUND]) + text("Here.")
+    server.reply(everything, everything)
+    plain = ask(client, stream=False)
+    included = ask(client, stream=False, include=INCLUDE)
+
+    thought, found, said = client.responses.retrieve(plain.id, include=list(INCLUDE)).output
+    again = client.responses.retrieve(included.id).output
+
+    assert [thought.to_dict(), found.to_dict()] == [
+        plain.output[0].to_dict() | {"encrypted_content": thought.to_dict()["encrypted_content"]},
+        plain.output[1].to_dict() | {"results": [FOUND]},
+    ]
+    assert said.to_dict() == plain.output[2].to_dict()
+    assert "encrypted_content" not in again[0].to_dict()
+    assert again[1].to_dict()["results"] is None
+
+
 def test_thoughts_are_not_summed_up_unasked(server: ScriptedServer, client: openai.OpenAI) -> None:
     server.reply(reasoning("Hm.") + text("Yes."))
 

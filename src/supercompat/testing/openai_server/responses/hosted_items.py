@@ -75,6 +75,7 @@ class HostedItem:
         self._all = _fields(step, place)
         self._final = _included(self._type, self._all, place.include)
         self._partials = 0
+        self._is_done = False
         self.body: dict[str, Any] = {"id": new_id(self._kind.prefix), "type": step.type, **self._final}
         self.body |= self._kind.unfinished
         if self._kind.has_status:
@@ -104,6 +105,7 @@ class HostedItem:
         for state in self._kind.works:
             yield self._state(state)
         if status == "completed":
+            self._is_done = True
             self.body |= self._final
         reached = self._status if status == "completed" else status
         if self._kind.ends and (reached == "completed" or (reached == "failed" and "mcp" in self._type)):
@@ -115,8 +117,7 @@ class HostedItem:
 
     def shown(self, include: Collection[str]) -> dict[str, Any]:
         """The item as it is, with what else is to be seen of it."""
-        ended = self.body.get("status") not in ("in_progress", "searching", "interpreting")
-        return self.body | (_included(self._type, self._all, include) if ended else {})
+        return self.body | (_included(self._type, self._all, include) if self._is_done else {})
 
     def _state(self, state: str) -> Draft:
         return f"response.{self._type}.{state}", self._place.of(self.body)
