@@ -276,6 +276,7 @@ REFUSED: list[Case] = [
         "unsupported_parameter",
         "",
     ),
+    (thinks("gpt-5.6", top_p=1), "top_p", "unsupported_parameter", "not supported with this model"),
     ({"reasoning": {"effort": "low"}}, "reasoning.effort", "unsupported_parameter", "with this model"),
     ({"include": ["reasoning.encrypted_content"]}, "include", None, "Encrypted content is not supported"),
 ]
@@ -324,6 +325,8 @@ TAKEN: list[dict[str, Any]] = [
     {"store": False},
     thinks(reasoning={"effort": "low", "summary": "auto"}, include=["reasoning.encrypted_content"]),
     thinks("gpt-5.1", temperature=0.5),
+    thinks("gpt-5.6", temperature=0.5, reasoning={"effort": "none"}),
+    thinks("gpt-5-chat-latest", temperature=0.5),
     thinks("unheard-of", temperature=0.5, reasoning={"effort": "low"}),
 ]
 

@@ -2,9 +2,11 @@
 
 import re
 
-_REASONS = re.compile(r"o\d|gpt-5(?!.*chat)|codex|gpt-oss|computer-use")
-_REASONS_ON_DEMAND = re.compile(r"gpt-5\.\d")
+_REASONS = re.compile(r"o\d|gpt-(?!5.*chat)([5-9]|\d\d)|codex|gpt-oss|computer-use")
 _NEVER_REASONS = re.compile(r"gpt-4|gpt-3\.5|chatgpt|gpt-5.*chat")
+#: Those that do so by an effort of `none`, and those for which that is the default.
+_MAY_NOT = re.compile(r"gpt-5\.\d")
+_DO_NOT = re.compile(r"gpt-5\.[124]")
 
 
 def never_reasons(model: str) -> bool:
@@ -14,9 +16,10 @@ def never_reasons(model: str) -> bool:
 
 def is_sampled(model: str, effort: object) -> bool:
     """Whether it takes a temperature at this effort of reasoning, as models of unknown names do."""
-    if _REASONS_ON_DEMAND.match(_bare(model)):
-        return effort in (None, "none")
-    return not _REASONS.match(_bare(model))
+    name = _bare(model)
+    if effort == "none" and _MAY_NOT.match(name):
+        return True
+    return not _REASONS.match(name) or (effort is None and bool(_DO_NOT.match(name)))
 
 
 def _bare(model: str) -> str:
