@@ -165,6 +165,37 @@ def test_input_items_are_all_that_was_answered(server: ScriptedServer, client: o
     assert newest.role == "user"
 
 
+def test_pages_of_input_items(server: ScriptedServer, client: openai.OpenAI) -> None:
+    said = [{"role": "user", "content": str(number)} for number in range(5)]
+    response = create(client, said)
+
+    listed = client.responses.input_items.list(response.id, limit=2)
+
+    assert [item.content[0].text for item in listed] == ["4", "3", "2", "1", "0"]  # type: ignore[union-attr]
+    assert [request.path.partition("?")[2].count("after=") for request in server.requests[1:]] == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("/input_items?limit=0", 400),
+        ("/input_items?limit=x", 400),
+        ("/input_items?order=up", 400),
+        ("/input_items?after=msg_0", 404),
+        ("?stream=true&starting_after=x", 400),
+    ],
+)
+def test_queries_that_are_refused(
+    server: ScriptedServer, client: openai.OpenAI, query: str, status: int
+) -> None:
+    response = create(client, background=True, stream=True)
+    response_id = next(response).response.id
+
+    refused, body = ask(server, None, method="GET", path=f"{PATH}/{response_id}{query}")
+
+    assert (refused, body["error"]["type"]) == (status, "invalid_request_error")
+
+
 def test_thoughts_go_back_with_what_they_led_to(server: ScriptedServer, client: openai.OpenAI) -> None:
     server.reply(reasoning("Hm.") + tool_calls(call("f", "{}", id="c1")), text("Done."))
     thought, made = replayed(create(client, **SEALED))
