@@ -146,22 +146,22 @@ def _run(configuration: "Configuration") -> int:
     # Here, what is wrong is one sentence; in the processes that serve it would be a traceback.
     Providers(configuration.providers).routes(serving.routes, serving.provider)
     asyncio.run(_prepare(storage_of(configuration)))
-    config = uvicorn.Config(
-        Worker(configuration),
-        factory=True,
-        workers=serving.workers,
-        http="h11",
-        ws="none",
-        loop="asyncio",
-        lifespan="on",
-        log_config=dict(LOGGING),
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=KEEP_CONNECTION,
-        timeout_graceful_shutdown=int(configuration.options.drain) + GRACE,
-    )
     with _listening(serving.host, serving.port) as listener:
+        config = uvicorn.Config(
+            Worker(configuration),
+            factory=True,
+            workers=serving.workers,
+            http="h11",
+            ws="none",
+            loop="asyncio",
+            lifespan="on",
+            log_config=dict(LOGGING),
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_CONNECTION,
+            timeout_graceful_shutdown=int(configuration.options.drain) + GRACE,
+        )
         if serving.workers > 1:
             processes = Multiprocess(config, [listener])
             processes.run()
