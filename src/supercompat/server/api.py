@@ -31,6 +31,9 @@ access = logging.getLogger("supercompat.access")
 #: By which a client of the SDK says how many seconds it waits: Python's, and Node's.
 _PATIENCE: Final = ("x-stainless-read-timeout", "x-stainless-timeout")
 
+#: Seconds that a caller whose own timeout is over has to leave.
+COURTESY: Final = 2.0
+
 _ID: Final = re.compile(r"[\x21-\x7e]{1,200}")
 
 
@@ -75,6 +78,9 @@ class Api:
         except RequestError as error:
             return refusal(error, standard_headers(request))
         except TimeoutError:
+            if request.read_timeout != self._options.request_timeout:
+                # The caller was about to leave by itself, and is to see its own timeout rather than ours.
+                await asyncio.sleep(COURTESY)
             late = RequestError("The request took too long.", status=504, type="server_error")
             return refusal(late, standard_headers(request))
         except SupercompatError as error:
