@@ -112,10 +112,10 @@ class Supervisor:
         self._heartbeat.start()
         return job.feed
 
-    def feed(self, run_id: str) -> Feed | None:
-        """The feed of the run's pass, if it is carried out here."""
+    def feed(self, run_id: str, *, fence: int | None = None) -> Feed | None:
+        """The feed of the run's pass, if it is carried out here, and under this fence."""
         job = self._jobs.get(run_id)
-        return job.feed if job else None
+        return job.feed if job and fence in (None, job.row.fence) else None
 
     def cancel(self, run: Run) -> bool:
         """Stop a run that was just stored as `cancelling`. False if it is not carried out here."""
@@ -157,6 +157,7 @@ class Supervisor:
                 await job.carry_out()
             self._drop(job)
             if job.is_lost:
+                job.feed.leave()
                 await job.follow()
         finally:
             self._drop(job)

@@ -1,8 +1,7 @@
 """Runs: creation, tool outputs, cancellation, retrieval. How a run proceeds is the engine's."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeAlias
 
 import anyio
 
@@ -19,6 +18,7 @@ from supercompat.services.core import (
     page_query,
     read_page,
 )
+from supercompat.services.events import Events, Frames
 from supercompat.services.messages import new_message
 from supercompat.services.run_creation import check_thread, new_run
 from supercompat.services.threads import insert_thread, new_thread, shown_later
@@ -34,8 +34,6 @@ from supercompat.wire.requests import (
     ThreadRunCreate,
 )
 
-Frames: TypeAlias = AsyncGenerator[bytes, None]
-
 #: Seconds that a retrieve may wait for the run, and the part of the request's read timeout that it may take.
 LONGEST_WAIT = 20.0
 TIMEOUT_SHARE = 0.5
@@ -45,12 +43,19 @@ class Runs:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._turns = Turns(core, self.cancel)
+        self._events = Events(core)
 
-    async def create(self, thread_id: str, body: RunCreate, wish: Wish) -> Run | Frames:
-        """Start a run, when it is its turn; its stream if the request asks for one (C-066 to C-074)."""
-        return await self._turns.take(thread_id, wish, lambda: self._create(thread_id, body))
+    async def create(
+        self, thread_id: str, body: RunCreate, wish: Wish, *, event_ids: bool = False
+    ) -> Run | Frames:
+        """Start a run, when it is its turn; its stream if the request asks for one (C-066 to C-074).
 
-    async def _create(self, thread_id: str, body: RunCreate) -> Run | Frames:
+        Args:
+            event_ids: whether the events of the stream have ids, by which it can be continued.
+        """
+        return await self._turns.take(thread_id, wish, lambda: self._create(thread_id, body, event_ids))
+
+    async def _create(self, thread_id: str, body: RunCreate, event_ids: bool) -> Run | Frames:
         now = self._core.now()
         messages = [new_message(message, thread_id, now) for message in body.additional_messages or ()]
 
@@ -66,10 +71,10 @@ class Runs:
             return row
 
         row = await self._core.store.transact(work)
-        return self._started(row, stream=bool(body.stream))
+        return self._started(row, stream=bool(body.stream), event_ids=event_ids)
 
-    async def create_thread_and_run(self, body: ThreadRunCreate) -> Run | Frames:
-        """Make a thread and start a run on it, both or neither (C-082)."""
+    async def create_thread_and_run(self, body: ThreadRunCreate, *, event_ids: bool = False) -> Run | Frames:
+        """Make a thread and start a run on it, both or neither (C-082). `event_ids` as for `create`."""
         thread, messages = new_thread(body.thread, self._core.now())
 
         def work(tx: Transaction) -> RunRow:
@@ -80,7 +85,7 @@ class Runs:
             return row
 
         row = await self._core.store.transact(work)
-        return self._started(row, stream=bool(body.stream), thread=thread)
+        return self._started(row, stream=bool(body.stream), event_ids=event_ids, thread=thread)
 
     async def retrieve(self, thread_id: str, run_id: str, *, wait: float = 0.0) -> Run:
         """The run as it is stored; it expires here if its time is over.
@@ -150,8 +155,10 @@ class Runs:
             return (ended or row).object
         return row.object
 
-    async def submit_tool_outputs(self, thread_id: str, run_id: str, body: SubmitToolOutputs) -> Run | Frames:
-        """Answer all pending calls, and start the next pass (C-093 to C-101)."""
+    async def submit_tool_outputs(
+        self, thread_id: str, run_id: str, body: SubmitToolOutputs, *, event_ids: bool = False
+    ) -> Run | Frames:
+        """Answer all pending calls, and start the next pass (C-093 to C-101). `event_ids` as for `create`."""
 
         def work(tx: Transaction) -> tuple[RunRow, RunStep]:
             row = current_run(tx, thread_id, run_id, now=self._core.clock.now(), lock=True)
@@ -169,6 +176,8 @@ class Runs:
             AssistantEvent("thread.run.queued", row.object),
         ]
         feed = self._core.supervisor.launch(row, opening)
+        if body.stream and event_ids:
+            return self._events.answered(row.object, feed, row.private[ANSWERED])
         return feed.subscribe() if body.stream else row.object
 
     def _new_row(
@@ -193,7 +202,9 @@ class Runs:
         if winner is not None:
             raise ActiveRunError(winner.object.thread_id, winner.object.id)
 
-    def _started(self, row: RunRow, *, stream: bool, thread: Thread | None = None) -> Run | Frames:
+    def _started(
+        self, row: RunRow, *, stream: bool, event_ids: bool, thread: Thread | None = None
+    ) -> Run | Frames:
         opening = [
             AssistantEvent("thread.run.created", row.object),
             AssistantEvent("thread.run.queued", row.object),
@@ -201,6 +212,8 @@ class Runs:
         if thread is not None:
             opening.insert(0, AssistantEvent("thread.created", shown_later(thread)))
         feed = self._core.supervisor.launch(row, opening)
+        if stream and event_ids:
+            return self._events.new(row.object, feed)
         return feed.subscribe() if stream else row.object
 
 
