@@ -128,7 +128,7 @@ async def start(composition: Composition, *, own_pool: bool, orphans_of: Sequenc
         options=composition.options,
     )
     core = Core(store, supervisor, composition.options, composition.client.serves)
-    application = Application(_services(core, connection))
+    application = Application(_services(core, connection), strict=composition.options.strict)
     runtime = Runtime(application, supervisor, store, connection)
     try:
         await runtime.start(orphans_of)
