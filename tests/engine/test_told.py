@@ -16,8 +16,18 @@ from supercompat.engine.reducer import Change, Output, Reducer
 from supercompat.engine.retelling import Stored, retold
 from supercompat.engine.told import Told
 from supercompat.model.events import Usage
-from supercompat.wire.events import AssistantEvent
-from supercompat.wire.objects import LastError, Message, Run, RunStep, ToolCallsDetails
+from supercompat.wire.events import AssistantEvent, Piece
+from supercompat.wire.objects import (
+    CreatedMessage,
+    LastError,
+    Message,
+    MessageCreationDetails,
+    Run,
+    RunStep,
+    Text,
+    TextContent,
+    ToolCallsDetails,
+)
 from tests.engine.test_feed import Reader
 from tests.engine.test_reducer import ANSWERS, NOW, Json, Said, cuts, finished, spoken
 
@@ -51,10 +61,9 @@ class World:
         if self.messages[text.id].status == "in_progress":
             self.messages[text.id] = text
 
-    def stored(self, told: Told) -> Stored | None:
+    def stored(self, told: Told) -> Stored:
         behind = told.behind(list(self.steps))
-        if behind is None:
-            return None
+        assert behind is not None
         steps = [self.steps[id] for id in behind]
         return Stored(self.run, self.fence, self.answered, steps, dict(self.messages))
 
@@ -78,11 +87,8 @@ class Listener:
         if self._last_id is not None:
             parsed = Told.parse(self._last_id, "run_1")
             assert parsed is not None
-            assert parsed.id != "" or parsed.is_settled
             told = parsed
-        stored = world.stored(told)
-        assert stored is not None
-        frames = retold(told, stored)[: connection.frames]
+        frames = retold(told, world.stored(told))[: connection.frames]
         if connection.here and world.feed is not None and len(frames) < connection.frames:
             reader = Reader(world.feed, told)
             await reader.read(connection.frames - len(frames))
@@ -90,7 +96,11 @@ class Listener:
             await reader.leave()
         for frame in frames:
             self.frames.append(frame)
-            self._last_id = frame.partition(b"\n")[0].decode().removeprefix("id: ")
+            self._last_id = id_of(frame)
+
+
+def id_of(frame: bytes) -> str:
+    return frame.partition(b"\n")[0].decode().removeprefix("id: ")
 
 
 class Moment(NamedTuple):
@@ -111,73 +121,85 @@ MOMENTS = st.lists(
 )
 
 
-async def lived(
-    passes: Sequence[list[Said]], cut: Any, moments: list[Moment], capacity: int, end: str, crash: int | None
-) -> tuple[World, Listener]:
-    """The run, and a listener who comes back at these moments, and at the end."""
-    world, listener = World(), Listener()
-    opening = [AssistantEvent("thread.run.created", RUN), AssistantEvent("thread.run.queued", RUN)]
-    turn = iter(range(1_000_000))
+@dataclass
+class Life:
+    """A run, and a listener who comes back at each of these moments, over and over."""
 
-    async def at_a_moment(reducer: Reducer | None) -> None:
-        moment = moments[next(turn) % len(moments)]
-        text = reducer.open_message() if reducer else None
-        if moment.checkpoint and text and text.id in world.messages:
-            world.keep(text)
-        if moment.connection:
-            await listener.connect(world, moment.connection)
+    moments: list[Moment]
+    cut: Any
+    capacity: int
+    crash: int | None
+    world: World = field(default_factory=World)
+    listener: Listener = field(default_factory=Listener)
+    opening: list[AssistantEvent] = field(default_factory=list[AssistantEvent])
+    turn: int = 0
 
-    async def carry_out(answer: list[Said], how: str) -> None:
-        """One attempt at a pass."""
-        before, said = dict(world.steps), dict(world.messages)
-        world.feed = feed = Feed(capacity)
-        feed.publish(opening)
-        await at_a_moment(None)
+    async def live(self, passes: Sequence[list[Said]], end: str) -> None:
+        self.opening = [
+            AssistantEvent("thread.run.created", RUN),
+            AssistantEvent("thread.run.queued", RUN),
+        ]
+        for answer in passes[:-1]:
+            await self._carry_out(answer, "crash")
+            self.opening = answer_calls(self.world)
+        await self._carry_out(passes[-1], end)
+        await self._moment(None)
+        await self.listener.connect(self.world, Connection(1_000_000, here=False))
+
+    async def _carry_out(self, answer: list[Said], how: str) -> None:
+        """A pass, with another attempt if the first one crashes."""
+        world, before, said = self.world, dict(self.world.steps), dict(self.world.messages)
+        reducer = await self._begun()
+        for number, event in enumerate(spoken(answer, self.cut) + finished(answer)):
+            await self._moment(reducer)
+            if how == "crash" and number == self.crash:
+                world.feed, world.steps, world.messages, world.fence = None, before, said, world.fence + 1
+                await self._moment(None)
+                self.opening = []
+                await self._carry_out(answer, "finish")
+                return
+            await self._pass_on(reducer.on(event), reducer)
+        await self._pass_on(self._ended(reducer, how), reducer)
+        world.feed = None
+        await self._moment(None)
+
+    async def _begun(self) -> Reducer:
+        world = self.world
+        world.feed = Feed(self.capacity)
+        world.feed.publish(self.opening)
+        await self._moment(None)
         if world.run.status == "queued":
             world.run = move(world.run, "in_progress", started_at=NOW)
-        await at_a_moment(None)
-        feed.publish([AssistantEvent("thread.run.in_progress", world.run)])
-        reducer = Reducer(world.run, {}, now=lambda: NOW, last_message="msg_0")
-        events = spoken(answer, cut) + finished(answer)
-        for number, event in enumerate(events):
-            await at_a_moment(reducer)
-            if how == "crash" and number == crash:
-                world.feed, world.steps, world.messages, world.fence = None, before, said, world.fence + 1
-                await at_a_moment(None)
-                opening.clear()
-                await carry_out(answer, "go on")
-                return
-            await pass_on(reducer.on(event), reducer)
-        await pass_on(ended(reducer, how), reducer)
-        world.feed = None
-        await at_a_moment(None)
+        await self._moment(None)
+        world.feed.publish([AssistantEvent("thread.run.in_progress", world.run)])
+        return Reducer(world.run, {}, now=lambda: NOW, last_message="msg_0")
 
-    async def pass_on(outputs: Sequence[Output], reducer: Reducer) -> None:
-        assert world.feed is not None
+    async def _pass_on(self, outputs: Sequence[Output], reducer: Reducer) -> None:
+        assert self.world.feed is not None
         if any(isinstance(output, Change) for output in outputs):
-            world.store([output for output in outputs if isinstance(output, Change)])
-            await at_a_moment(reducer)
+            self.world.store([output for output in outputs if isinstance(output, Change)])
+            await self._moment(reducer)
         for output in outputs:
-            world.feed.publish(output.events() if isinstance(output, Change) else [output])
+            self.world.feed.publish(output.events() if isinstance(output, Change) else [output])
 
-    def ended(reducer: Reducer, how: str) -> list[Output]:
+    def _ended(self, reducer: Reducer, how: str) -> list[Output]:
         if how == "cancel":
-            world.run = move(world.run, "cancelling")
-            assert world.feed
-            world.feed.publish([AssistantEvent("thread.run.cancelling", world.run)])
+            self.world.run = move(self.world.run, "cancelling")
+            assert self.world.feed
+            self.world.feed.publish([AssistantEvent("thread.run.cancelling", self.world.run)])
             return reducer.cancel()
         if how == "fail":
             return reducer.fail(LastError(code="server_error", message="Broken."))
         return reducer.expire() if how == "expire" else reducer.finish()
 
-    for number, answer in enumerate(passes):
-        is_last = number == len(passes) - 1
-        await carry_out(answer, end if is_last else "crash")
-        if world.run.status == "requires_action" and not is_last:
-            opening[:] = answer_calls(world)
-    await at_a_moment(None)
-    await listener.connect(world, Connection(1_000_000, here=False))
-    return world, listener
+    async def _moment(self, reducer: Reducer | None) -> None:
+        moment = self.moments[self.turn % len(self.moments)]
+        self.turn += 1
+        text = reducer.open_message() if reducer else None
+        if moment.checkpoint and text and text.id in self.world.messages:
+            self.world.keep(text)
+        if moment.connection:
+            await self.listener.connect(self.world, moment.connection)
 
 
 def answer_calls(world: World) -> list[AssistantEvent]:
@@ -288,7 +310,9 @@ def check_any(
         for answer in passes
     ]
     answers = [[*answer, CALL] for answer in clean[:-1]] + [clean[-1]]
-    check(*asyncio.run(lived(answers, cut, moments, capacity, end, crash)))
+    life = Life(moments, cut, capacity, crash)
+    asyncio.run(life.live(answers, end))
+    check(life.world, life.listener)
 
 
 GIVEN: dict[str, Any] = {
@@ -313,3 +337,101 @@ def test_a_stream_that_is_cut_anywhere_goes_on(**given: Any) -> None:
 @given(**GIVEN)
 def test_a_stream_that_is_cut_anywhere_goes_on_at_length(**given: Any) -> None:
     check_any(**given)
+
+
+# What is more than text: annotations, images and tools of the provider's own
+
+
+def message_delta(*content: Json) -> AssistantEvent:
+    data = {"id": "msg_1", "object": "thread.message.delta", "delta": {"content": list(content)}}
+    return AssistantEvent("thread.message.delta", data)
+
+
+def step_delta(*calls: Json) -> AssistantEvent:
+    details = {"type": "tool_calls", "tool_calls": list(calls)}
+    data = {"id": "step_1", "object": "thread.run.step.delta", "delta": {"step_details": details}}
+    return AssistantEvent("thread.run.step.delta", data)
+
+
+def output(number: int) -> AssistantEvent:
+    made = {"outputs": [{"index": number, "type": "logs", "logs": "x"}]}
+    return step_delta({"index": 0, "type": "code_interpreter", "code_interpreter": made})
+
+
+def note(number: int) -> Json:
+    citation = {"file_id": "file-1", "quote": ""}
+    place = {"start_index": 3, "end_index": 6}
+    return {"index": number, "type": "file_citation", "text": "【1】", **place, "file_citation": citation}
+
+
+RICH = [
+    message_delta(
+        {"index": 0, "type": "image_file", "image_file": {"file_id": "file-2"}},
+        {"index": 1, "type": "text", "text": {"value": "", "annotations": []}},
+    ),
+    Piece("text", "msg_1", 1, "Yes", first=True).event(),
+    message_delta({"index": 1, "type": "text", "text": {"value": "【1】", "annotations": [note(0)]}}),
+    message_delta({"index": 1, "type": "text", "text": {"annotations": [note(1)]}}),
+    Piece("text", "msg_1", 1, ", so.").event(),
+    Piece("text", "msg_1", 1, " Or not.").event(),
+    step_delta(
+        {
+            "index": 0,
+            "id": "call_1",
+            "type": "code_interpreter",
+            "code_interpreter": {"input": "", "outputs": []},
+        }
+    ),
+    output(0),
+    output(1),
+    step_delta({"index": 1, "id": "call_2", "type": "file_search", "file_search": {"results": []}}),
+]
+
+
+@pytest.mark.parametrize("capacity", [0, CAPACITY])
+async def test_what_is_more_than_text_comes_once(capacity: int) -> None:
+    feed = Feed(capacity)
+    feed.publish([AssistantEvent("thread.run.in_progress", RUN), *RICH])
+    whole = Reader(feed, Told("run_1", stage="i"))
+    await whole.read(20)
+    for place, frame in enumerate(whole.frames):
+        told = Told.parse(id_of(frame), "run_1")
+        assert told is not None
+        again = Reader(feed, told)
+        await again.read(20)
+        assert again.frames == whole.frames[place + 1 :]
+        await again.leave()
+    await whole.leave()
+
+
+def test_annotations_are_told_from_what_is_stored() -> None:
+    value = "Yes【1】, so. Or not."
+    kept = [{name: part for name, part in note(number).items() if name != "index"} for number in (0, 1)]
+    message = Message(
+        id="msg_1",
+        created_at=1,
+        thread_id="thread_1",
+        run_id="run_1",
+        role="assistant",
+        content=[TextContent(text=Text(value=value, annotations=kept))],
+    )
+    details = MessageCreationDetails(message_creation=CreatedMessage(message_id="msg_1"))
+    step = RunStep(
+        id="step_2",
+        created_at=1,
+        run_id="run_1",
+        assistant_id="asst_1",
+        thread_id="thread_1",
+        type="message_creation",
+        status="completed",
+        step_details=details,
+    )
+    world = World(move(move(RUN, "in_progress"), "completed"), steps={step.id: step})
+    world.messages[message.id] = message
+    told = Told("run_1")
+    whole = retold(told, world.stored(told))
+    assert [name for name, _ in events_of(whole)].count("thread.message.delta") == 3
+    for place, frame in enumerate(whole):
+        told = Told.parse(id_of(frame), "run_1")
+        assert told is not None
+        assert retold(told, world.stored(told)) == whole[place + 1 :]

@@ -58,7 +58,7 @@ class Feed:
         for event in events:
             frame = event.encode()
             if event.piece is None:
-                self._add(_Firm(frame, mark_of(event)))
+                self._add_firm(_Firm(frame, mark_of(event)))
             else:
                 self._add_delta(event.piece, frame)
             self._count += 1
@@ -116,6 +116,12 @@ class Feed:
     def _add(self, entry: "_Firm | _Stretch") -> None:
         self._entries.append(entry)
         self._ordinals.append(self._count)
+
+    def _add_firm(self, event: "_Firm") -> None:
+        self._add(event)
+        for part in event.mark.parts:
+            place = (event.mark.of, part.at)
+            self._said[place] = self._said.get(place, 0) + part.characters
 
     def _add_delta(self, piece: Piece, frame: bytes) -> None:
         newest = self._entries[-1] if self._entries else None
@@ -179,7 +185,7 @@ class _Stretch:
         """The next delta; where it was merged, all that was merged and is new for the reader."""
         place = cursor.ordinal - self.first
         had = cursor.characters - self.begin if place else 0
-        known = 0 if told is None else max(told.characters(self.opening.part) - self.begin - had, 0)
+        known = 0 if told is None else max(told.characters(*self.opening.part) - self.begin - had, 0)
         if place >= self.merged:
             frame, text = self.deltas[place - self.merged]
             behind = Cursor(cursor.ordinal + 1, self.begin + had + len(text))

@@ -10,10 +10,11 @@ from typing import cast
 
 from supercompat.engine.closing import ANSWERED
 from supercompat.engine.lifecycle import RESTING
-from supercompat.engine.told import CREATED, ENDED, IN_PROGRESS, Mark, Told, mark_of
+from supercompat.engine.told import CREATED, ENDED, IN_PROGRESS, Mark, PartMark, Told, mark_of
 from supercompat.storage_adapters.protocol import PageQuery, RunRow, Transaction
 from supercompat.wire.events import AssistantEvent, EventName, Piece, call_opened
 from supercompat.wire.objects import (
+    JsonObject,
     Message,
     MessageCreationDetails,
     RefusalContent,
@@ -154,6 +155,7 @@ class _Teller:
             for index, part in enumerate(message.content):
                 if isinstance(part, TextContent):
                     self._text(Piece("text", id, index, part.text.value))
+                    self._annotations(id, index, part.text.annotations)
                 elif isinstance(part, RefusalContent):
                     self._text(Piece("refusal", id, index, part.refusal))
             if message.status != "in_progress":
@@ -162,15 +164,23 @@ class _Teller:
 
     def _calls(self, step_id: str, details: ToolCallsDetails) -> None:
         for index, call in enumerate(details.tool_calls):
-            if not self._told.knows(Mark(step_id, call=index)):
+            if not self._told.knows(Mark(step_id, parts=(PartMark(index),))):
                 self._tell(call_opened(step_id, index, call.id, call.function.name))
             self._text(Piece("arguments", step_id, index, call.function.arguments))
 
     def _text(self, whole: Piece) -> None:
-        had = self._told.characters(whole.part)
+        had = self._told.characters(*whole.part)
         if len(whole.text) > had:
             rest = Piece(whole.kind, whole.of, whole.index, whole.text[had:], first=not had)
             self._tell(rest.event())
+
+    def _annotations(self, id: str, index: int, annotations: Sequence[JsonObject]) -> None:
+        for number, annotation in enumerate(annotations):
+            if number >= self._told.extras(id, index):
+                text = {"annotations": [{"index": number, **annotation}]}
+                content = [{"index": index, "type": "text", "text": text}]
+                data = {"id": id, "object": "thread.message.delta", "delta": {"content": content}}
+                self._tell(AssistantEvent("thread.message.delta", data))
 
     def _opened(self, id: str, kind: str, begun: RunStep | Message) -> None:
         for what, level in (("created", CREATED), ("in_progress", IN_PROGRESS)):

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from zlib import crc32
 
 from supercompat.wire.events import AssistantEvent, EventName, Piece
-from supercompat.wire.objects import WireObject
+from supercompat.wire.objects import JsonObject, WireObject
 
 #: How far the run itself was told: nothing, then its status. "e" stands for every terminal one.
 Stage: TypeAlias = Literal["-", "n", "q", "i", "a", "c", "e"]
@@ -32,14 +32,31 @@ HAD_AT: Mapping[Stage, str] = {"n": "nqiace", "q": "qice", "i": "iace", "a": "ae
 #: How far a message or a step was told: it was created, is in progress, has ended.
 CREATED, IN_PROGRESS, ENDED = 1, 2, 3
 
-THING = r"([0-9a-f]{8}):([123])(?::([0-9]{1,10}(?:,[0-9]{1,10})*))?"
+THING = r"([0-9a-f]{8}):([123])(?::([0-9,+]+))?"
+PART = r"([0-9]{1,10})(?:\+([0-9]{1,4}))?"
 ID = re.compile(
     r"(?P<run>[0-9a-f]{8})\.(?P<anchor>0|[0-9a-f]{8})\.(?P<stage>[-nqiace])"
-    r"\.(?:0|(?P<ended>[1-9][0-9]{0,5})@(?P<last>[0-9a-f]{8}))(?P<open>(?:\.[0-9a-f]{8}:[123][0-9:,]*)*)"
+    r"\.(?:0|(?P<ended>[1-9][0-9]{0,5})@(?P<last>[0-9a-f]{8}))(?P<open>(?:\.[0-9a-f]{8}:[123][0-9:,+]*)*)"
 )
 
 #: No id that we make is longer.
 LONGEST = 16_384
+
+#: More characters than any text has.
+WHOLE = 1 << 62
+
+
+class PartMark(NamedTuple):
+    """What a delta that is more than text adds to a part of a message, or to a call.
+
+    Args:
+        at: index of the part or the call.
+        extra: the number of what it adds beside text, an annotation or an output; None where it only begins the part.
+    """
+
+    at: int
+    characters: int = 0
+    extra: int | None = None
 
 
 class Mark(NamedTuple):
@@ -49,13 +66,13 @@ class Mark(NamedTuple):
         of: id of the run, the message or the step; "" where the event tells nothing that is kept.
         level: of a message or a step.
         stage: of the run.
-        call: index of the call that was begun.
+        parts: of a delta.
     """
 
     of: str = ""
     level: int = 0
     stage: Stage | None = None
-    call: int | None = None
+    parts: tuple[PartMark, ...] = ()
 
 
 def mark_of(event: AssistantEvent) -> Mark:
@@ -67,22 +84,49 @@ def mark_of(event: AssistantEvent) -> Mark:
         if kind in ("thread.run.step", "thread.message"):
             level = {"created": CREATED, "in_progress": IN_PROGRESS}.get(what, ENDED)
             return Mark(getattr(event.data, "id"), level)  # noqa: B009
-    elif event.name == "thread.run.step.delta":
-        (call,) = event.data["delta"]["step_details"]["tool_calls"]
-        return Mark(event.data["id"], call=call["index"])
+    else:
+        delta = event.data.get("delta", {})
+        parts = delta.get("content") or delta.get("step_details", {}).get("tool_calls", ())
+        return Mark(event.data.get("id", ""), parts=tuple(_part_mark(part) for part in parts))
     return Mark()
+
+
+def _part_mark(part: JsonObject) -> PartMark:
+    details: JsonObject = part[part["type"]]
+    # A call that begins is shown whole, with what it will have.
+    extras: Sequence[JsonObject] = (
+        () if "id" in part else (details.get("annotations") or details.get("outputs") or ())
+    )
+    text: str = details.get("value", "")
+    return PartMark(part["index"], len(text), extras[0]["index"] if extras else None)
+
+
+@dataclass(slots=True)
+class _Part:
+    """How much of a part of a message, or of a call, was told: characters, and what goes with them."""
+
+    characters: int = 0
+    extras: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.characters}+{self.extras}" if self.extras else str(self.characters)
 
 
 @dataclass(slots=True)
 class _Thing:
-    """A message or a step that was begun. `lengths`: the characters of each of its parts, or of each call."""
+    """A message or a step that was begun, with its parts or calls."""
 
     level: int = CREATED
-    lengths: list[int] = field(default_factory=list[int])
+    parts: list[_Part] = field(default_factory=list[_Part])
 
     def __str__(self) -> str:
-        lengths = ",".join(map(str, self.lengths))
-        return f"{self.level}:{lengths}" if lengths else str(self.level)
+        return f"{self.level}:{','.join(map(str, self.parts))}" if self.parts else str(self.level)
+
+    @classmethod
+    def parse(cls, level: str, parts: str | None) -> "_Thing | None":
+        found = [re.fullmatch(PART, part) for part in parts.split(",")] if parts else []
+        known = [_Part(int(part[1]), int(part[2] or 0)) for part in found if part]
+        return cls(int(level), known) if len(known) == len(found) else None
 
 
 class Told:
@@ -118,11 +162,10 @@ class Told:
         if found["ended"]:
             told._unknown = int(found["ended"]), found["last"]
         for thing in found["open"].split(".")[1:]:
-            if not (one := re.fullmatch(THING, thing)):
+            one = re.fullmatch(THING, thing)
+            if one is None or (known := _Thing.parse(one[2], one[3])) is None:
                 return None
-            told._open[one[1]] = _Thing(
-                int(one[2]), [int(length) for length in (one[3] or "").split(",") if length]
-            )
+            told._open[one[1]] = known
         return told
 
     @property
@@ -176,8 +219,8 @@ class Told:
         if not mark.of:
             # That the thread was created comes first. Errors are of who reports them.
             return self.stage != "-"
-        if mark.call is not None:
-            return self.level(mark.of) == ENDED or mark.call < len(self._lengths(mark.of))
+        if mark.parts:
+            return all(self._knows_part(mark.of, part) for part in mark.parts)
         return mark.level <= self.level(mark.of, unless_begun=mark.level == ENDED)
 
     def level(self, id: str, *, unless_begun: bool = False) -> int:
@@ -193,13 +236,25 @@ class Told:
             return ENDED
         return 0
 
-    def characters(self, part: tuple[str, int]) -> int:
-        """How many the reader has of a part of a message, or of a call's arguments. All, if it has ended."""
-        id, index = part
+    def _knows_part(self, id: str, mark: PartMark) -> bool:
+        part = self._part(id, mark.at)
+        return part is not None and (mark.extra is None or mark.extra < part.extras)
+
+    def characters(self, id: str, index: int) -> int:
+        """How many the reader has of a part of a message, or of a call's arguments; more than any has if it ended."""
+        part = self._part(id, index)
+        return part.characters if part else 0
+
+    def extras(self, id: str, index: int) -> int:
+        """How many annotations or outputs the reader has, as `characters`."""
+        part = self._part(id, index)
+        return part.extras if part else 0
+
+    def _part(self, id: str, index: int) -> _Part | None:
         if self.level(id) == ENDED:
-            return LONGEST_TEXT
-        lengths = self._lengths(id)
-        return lengths[index] if index < len(lengths) else 0
+            return _Part(WHOLE, WHOLE)
+        thing = self._open.get(_key(id))
+        return thing.parts[index] if thing and index < len(thing.parts) else None
 
     @property
     def is_settled(self) -> bool:
@@ -216,10 +271,6 @@ class Told:
         """Whether outputs were taken, as far as the reader knows, and the run is not yet told to be queued again."""
         return self.stage == "a" and not self._open
 
-    def _lengths(self, id: str) -> list[int]:
-        thing = self._open.get(_key(id))
-        return thing.lengths if thing else []
-
     # What is told
 
     def hear(self, event: AssistantEvent) -> bytes:
@@ -231,8 +282,11 @@ class Told:
         """Note an event that is no text. Returns its frame, with its id."""
         if mark.stage is not None:
             self.stage = mark.stage
-        elif mark.call is not None:
-            self._length(mark.of, mark.call)
+        elif mark.parts:
+            for each in mark.parts:
+                part = self._begun(mark.of, each.at)
+                part.characters += each.characters
+                part.extras = part.extras if each.extra is None else each.extra + 1
         elif mark.of and (mark.level == CREATED or _key(mark.of) in self._open):
             self._reach(mark.of, mark.level)
         return self._framed(frame)
@@ -243,14 +297,13 @@ class Told:
 
     def say(self, piece: Piece, frame: bytes) -> bytes:
         """Note a text. Returns its frame, with its id."""
-        lengths = self._length(*piece.part)
-        lengths[piece.index] += len(piece.text)
+        self._begun(*piece.part).characters += len(piece.text)
         return self._framed(frame)
 
-    def _length(self, id: str, index: int) -> list[int]:
-        lengths = self._open.setdefault(_key(id), _Thing(IN_PROGRESS)).lengths
-        lengths += [0] * (index + 1 - len(lengths))
-        return lengths
+    def _begun(self, id: str, index: int) -> _Part:
+        parts = self._open.setdefault(_key(id), _Thing(IN_PROGRESS)).parts
+        parts += (_Part() for _ in range(index + 1 - len(parts)))
+        return parts[index]
 
     def _reach(self, id: str, level: int) -> None:
         if _key(id) in self._ended:
@@ -258,7 +311,7 @@ class Told:
         thing = self._open.setdefault(_key(id), _Thing())
         thing.level = level
         if level == ENDED:
-            thing.lengths.clear()
+            thing.parts.clear()
         while self._open and next(iter(self._open.values())).level == ENDED:
             first = next(iter(self._open))
             del self._open[first]
@@ -266,10 +319,6 @@ class Told:
 
     def _framed(self, frame: bytes) -> bytes:
         return b"id: %s\n%s" % (self.id.encode(), frame)
-
-
-#: More characters than any text has.
-LONGEST_TEXT = 1 << 62
 
 
 def _key(id: str) -> str:
