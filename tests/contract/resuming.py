@@ -35,6 +35,8 @@ def frames_of(chunks: Iterable[bytes]) -> Iterator[Frame]:
     for chunk in chunks:
         *blocks, seen = (seen + chunk).split(b"\n\n")
         for block in blocks:
+            if block.startswith(b":"):
+                continue
             fields = dict(line.split(": ", 1) for line in block.decode().split("\n"))
             yield Frame(fields.get("id"), fields["event"], block + b"\n\n")
 

@@ -1,6 +1,7 @@
 """Runs: creation, tool outputs, cancellation, retrieval. How a run proceeds is the engine's."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import anyio
@@ -38,12 +39,16 @@ from supercompat.wire.requests import (
 LONGEST_WAIT = 20.0
 TIMEOUT_SHARE = 0.5
 
+#: Seconds after which a run that was one too many may be asked for again.
+RUN_RETRY = 2
+
 
 class Runs:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._turns = Turns(core, self.cancel)
         self._events = Events(core)
+        self._beginning = 0
 
     async def create(
         self, thread_id: str, body: RunCreate, wish: Wish, *, event_ids: bool = False
@@ -70,8 +75,9 @@ class Runs:
             self._insert(tx, row, messages)
             return row
 
-        row = await self._core.store.transact(work)
-        return self._started(row, stream=bool(body.stream), event_ids=event_ids)
+        with self._within_limit():
+            row = await self._core.store.transact(work)
+            return self._started(row, stream=bool(body.stream), event_ids=event_ids)
 
     async def create_thread_and_run(self, body: ThreadRunCreate, *, event_ids: bool = False) -> Run | Frames:
         """Make a thread and start a run on it, both or neither (C-082). `event_ids` as for `create`."""
@@ -84,8 +90,9 @@ class Runs:
             self._insert(tx, row, messages)
             return row
 
-        row = await self._core.store.transact(work)
-        return self._started(row, stream=bool(body.stream), event_ids=event_ids, thread=thread)
+        with self._within_limit():
+            row = await self._core.store.transact(work)
+            return self._started(row, stream=bool(body.stream), event_ids=event_ids, thread=thread)
 
     async def retrieve(self, thread_id: str, run_id: str, *, wait: float = 0.0) -> Run:
         """The run as it is stored; it expires here if its time is over.
@@ -179,6 +186,28 @@ class Runs:
         if body.stream and event_ids:
             return self._events.answered(row.object, feed, row.private[ANSWERED])
         return feed.subscribe() if body.stream else row.object
+
+    @contextmanager
+    def _within_limit(self) -> Iterator[None]:
+        """There is room for one more run.
+
+        Raises:
+            RequestError: there is none.
+        """
+        limit = self._core.options.max_concurrent_runs
+        if limit and self._beginning + len(self._core.supervisor.tasks()) >= limit:
+            raise RequestError(
+                f"Too many runs at once: Limit {limit}. Please try again when one has ended.",
+                status=429,
+                type="requests",
+                code="rate_limit_exceeded",
+                retry_after=RUN_RETRY,
+            )
+        self._beginning += 1
+        try:
+            yield
+        finally:
+            self._beginning -= 1
 
     def _new_row(
         self, assistant: Row[Assistant], thread_id: str, body: RunCreate | ThreadRunCreate
