@@ -59,14 +59,14 @@ def serving(provider: ScriptedServer, database: str) -> Iterator[str]:
         name: value for name, value in os.environ.items() if not name.endswith(("_API_KEY", "_ENDPOINT"))
     }
     process = subprocess.Popen(
-        [sys.executable, "-m", "supercompat", "serve", "--port", "0", "--database", database],
+        [sys.executable, "-m", "supercompat", "serve", "--port=0", "--drain=0", f"--database={database}"],
         env=environment | {"OPENAI_BASE_URL": provider.base_url, "OPENAI_API_KEY": "test-key"},
-        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
     )
-    assert process.stderr
+    assert process.stdout
     try:
-        for line in process.stderr:
+        for line in process.stdout:
             if found := re.search(r"http://127\.0\.0\.1:\d+", line):
                 yield found[0]
                 break
@@ -157,6 +157,38 @@ def test_a_stream_that_is_cut_twenty_times(
         url = request.getfixturevalue("postgres_url")
     with processes(provider, url) as urls:
         cut_and_go_on(urls, provider, 20, Random(seed))
+
+
+@pytest.mark.slow
+def test_a_server_that_is_stopped_cuts_its_streams(provider: ScriptedServer, tmp_path: Path) -> None:
+    """In mid answer, as when a new version is rolled out. The other one says how the run ended."""
+    provider.reply(text("Once", Gate()))
+    database = f"sqlite:///{tmp_path / 'served.db'}"
+    with serving(provider, database) as other, ExitStack() as stack:
+        url = stack.enter_context(serving(provider, database))
+        with openai.OpenAI(base_url=f"{other}/v1", api_key="any", timeout=IN_TIME) as client:
+            asked = conversation(client)
+            with httpx2.stream(
+                "POST",
+                f"{url}/v1/threads/{asked.thread_id}/runs",
+                json={"assistant_id": asked.assistant_id, "stream": True},
+                headers=IDS,
+                timeout=IN_TIME,
+                trust_env=False,
+            ) as response:
+                chunks = response.iter_bytes()
+                raw = next(chunks)
+                while b"Once" not in raw:
+                    raw += next(chunks)
+                stack.close()
+                raw += b"".join(chunks)
+            frames = list(frames_of([raw]))
+            assert frames[-1].name == "thread.message.delta"
+            run_id = frames[0].event.data["id"]
+            path = f"/v1/threads/{asked.thread_id}/runs/{run_id}/events"
+            frames += complete(read(other, path, frames[-1].id, DONE))
+            assert frames[-1].name == "thread.run.failed"
+            check_kept(asked, run_id, frames)
 
 
 def test_a_refusal_is_plain_json(provider: ScriptedServer, tmp_path: Path) -> None:
