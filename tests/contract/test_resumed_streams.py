@@ -171,6 +171,29 @@ def test_a_thread_that_came_with_its_run(client: OpenAI, provider: ScriptedServe
     check_kept(asked, run_id, all_of(asked, run_id, thread.id))
 
 
+def test_a_run_that_stands_in_line(make_client: MakeClient, provider: ScriptedServer) -> None:
+    """Its reader waits with it, also in another process; one that is cancelled there is told so."""
+    gate = Gate()
+    provider.reply(text("First.").after(gate), text("Second."))
+    client, other = make_client(), make_client()
+    asked = conversation(client)
+    asked.start()
+    wish = {"supercompat-active-run": "enqueue"}
+    second, third = asked.start(extra_headers=wish), asked.start(extra_headers=wish)
+    back = seen_by(other, asked)
+    with resumed(back, second.id) as frames, resumed(back, third.id) as others:
+        told, gone = until(frames, "thread.run.queued"), until(others, "thread.run.queued")
+        asked.cancel(third.id)
+        gone += others
+        gate.open()
+        told += frames
+    assert names(gone)[2:] == ["thread.run.cancelling", "thread.run.cancelled", "done"]
+    assert [asked.poll(second.id).status, told[-1].raw] == ["completed", DONE]
+    account = accounted(told)
+    assert list(account.parts.values()) == ["Second."]
+    assert account.last[second.id] == asked.retrieve(second.id).to_dict()
+
+
 def test_a_message_that_was_deleted_is_not_told(client: OpenAI, provider: ScriptedServer) -> None:
     provider.reply(text("Oh.") + tool_calls(call("get_time", id="call_1")), text("Noon."))
     asked = conversation(client, tools=[CLOCK])
