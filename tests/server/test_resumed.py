@@ -1,9 +1,5 @@
 """A run's stream over HTTP, cut again and again, and continued at another server on the same database."""
 
-import os
-import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,6 +14,7 @@ from supercompat import OpenAIClientAdapter, Options, SQLAlchemyStorageAdapter, 
 from supercompat.testing import Gate, ScriptedServer, text
 from tests.contract.conversations import Conversation, conversation
 from tests.contract.resuming import DONE, IDS, Frame, check_kept, frames_of
+from tests.server.processes import Served
 from tests.server.serving import served
 
 IN_TIME = 30.0
@@ -47,34 +44,20 @@ def threads(provider: ScriptedServer, database: str) -> Iterator[list[str]]:
 
 
 @contextmanager
-def processes(provider: ScriptedServer, database: str) -> Iterator[list[str]]:
+def processes(provider: ScriptedServer, database: str, folder: Path) -> Iterator[list[str]]:
     """Two processes of `supercompat serve`."""
-    with ExitStack() as stack:
-        yield [stack.enter_context(serving(provider, database)) for _ in range(2)]
+    with serving(provider, database, folder) as one, serving(provider, database, folder) as two:
+        yield [one.root, two.root]
 
 
-@contextmanager
-def serving(provider: ScriptedServer, database: str) -> Iterator[str]:
-    environment = {
-        name: value for name, value in os.environ.items() if not name.endswith(("_API_KEY", "_ENDPOINT"))
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "supercompat", "serve", "--port=0", "--drain=0", f"--database={database}"],
-        env=environment | {"OPENAI_BASE_URL": provider.base_url, "OPENAI_API_KEY": "test-key"},
-        stdout=subprocess.PIPE,
-        text=True,
+def serving(provider: ScriptedServer, database: str, folder: Path) -> Served:
+    return Served(
+        folder,
+        "--drain=0",
+        f"--database={database}",
+        OPENAI_BASE_URL=provider.base_url,
+        OPENAI_API_KEY="test-key",
     )
-    assert process.stdout
-    try:
-        for line in process.stdout:
-            if found := re.search(r"http://127\.0\.0\.1:\d+", line):
-                yield found[0]
-                break
-        else:
-            pytest.fail("The server did not start.")
-    finally:
-        process.terminate()
-        process.communicate(timeout=IN_TIME)
 
 
 def read(url: str, path: str, last_id: str | None, until: bytes) -> bytes:
@@ -91,9 +74,9 @@ def read(url: str, path: str, last_id: str | None, until: bytes) -> bytes:
     return seen
 
 
-def begin(url: str, asked: Conversation, until: bytes) -> bytes:
-    """The same of the stream of a new run."""
-    seen = b""
+@contextmanager
+def creating(url: str, asked: Conversation) -> Iterator[httpx2.Response]:
+    """The stream of a new run, with ids."""
     with httpx2.stream(
         "POST",
         f"{url}/v1/threads/{asked.thread_id}/runs",
@@ -102,6 +85,13 @@ def begin(url: str, asked: Conversation, until: bytes) -> bytes:
         timeout=IN_TIME,
         trust_env=False,
     ) as response:
+        yield response
+
+
+def begin(url: str, asked: Conversation, until: bytes) -> bytes:
+    """What a new run's stream brings, up to an event with these bytes in it."""
+    seen = b""
+    with creating(url, asked) as response:
         for chunk in response.iter_bytes():
             seen += chunk
             if until in seen:
@@ -155,7 +145,7 @@ def test_a_stream_that_is_cut_twenty_times(
     url = f"sqlite:///{tmp_path / 'served.db'}"
     if database == "postgresql":
         url = request.getfixturevalue("postgres_url")
-    with processes(provider, url) as urls:
+    with processes(provider, url, tmp_path) as urls:
         cut_and_go_on(urls, provider, 20, Random(seed))
 
 
@@ -164,31 +154,26 @@ def test_a_server_that_is_stopped_cuts_its_streams(provider: ScriptedServer, tmp
     """In mid answer, as when a new version is rolled out. The other one says how the run ended."""
     provider.reply(text("Once", Gate()))
     database = f"sqlite:///{tmp_path / 'served.db'}"
-    with serving(provider, database) as other, ExitStack() as stack:
-        url = stack.enter_context(serving(provider, database))
-        with openai.OpenAI(base_url=f"{other}/v1", api_key="any", timeout=IN_TIME) as client:
-            asked = conversation(client)
-            with httpx2.stream(
-                "POST",
-                f"{url}/v1/threads/{asked.thread_id}/runs",
-                json={"assistant_id": asked.assistant_id, "stream": True},
-                headers=IDS,
-                timeout=IN_TIME,
-                trust_env=False,
-            ) as response:
-                chunks = response.iter_bytes()
-                raw = next(chunks)
-                while b"Once" not in raw:
-                    raw += next(chunks)
-                stack.close()
-                raw += b"".join(chunks)
-            frames = list(frames_of([raw]))
-            assert frames[-1].name == "thread.message.delta"
-            run_id = frames[0].event.data["id"]
-            path = f"/v1/threads/{asked.thread_id}/runs/{run_id}/events"
-            frames += complete(read(other, path, frames[-1].id, DONE))
-            assert frames[-1].name == "thread.run.failed"
-            check_kept(asked, run_id, frames)
+    with (
+        serving(provider, database, tmp_path) as other,
+        serving(provider, database, tmp_path) as stopped,
+        openai.OpenAI(base_url=f"{other.root}/v1", api_key="any", timeout=IN_TIME) as client,
+    ):
+        asked = conversation(client)
+        with creating(stopped.root, asked) as response:
+            chunks = response.iter_bytes()
+            raw = next(chunks)
+            while b"Once" not in raw:
+                raw += next(chunks)
+            stopped.stop()
+            raw += b"".join(chunks)
+        frames = list(frames_of([raw]))
+        assert frames[-1].name == "thread.message.delta"
+        run_id = frames[0].event.data["id"]
+        path = f"/v1/threads/{asked.thread_id}/runs/{run_id}/events"
+        frames += complete(read(other.root, path, frames[-1].id, DONE))
+        assert frames[-1].name == "thread.run.failed"
+        check_kept(asked, run_id, frames)
 
 
 def test_a_refusal_is_plain_json(provider: ScriptedServer, tmp_path: Path) -> None:
