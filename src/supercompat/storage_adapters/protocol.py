@@ -264,6 +264,11 @@ class Runs(Protocol):
         """
         ...
 
+    def left_behind(self, now: float) -> Some[str]:
+        """The projects, of all that the storage keeps, with runs that `claim` would take. The one thing that is read
+        across projects: a process that serves many learns by it of those that nobody has asked it for."""
+        ...
+
     def renew(self, owner: str, until: float, held: Some[str]) -> Mapping[str, tuple[RunStatus, int]]:
         """Prolong the leases of those of the runs `held` that are active and belong to `owner`.
 
