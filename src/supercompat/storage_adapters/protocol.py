@@ -53,6 +53,26 @@ class RunRow(Row[Run]):
 
 
 @dataclass(frozen=True, slots=True)
+class ApiKey:
+    """What is stored of a key that opens a project. The key itself is not.
+
+    Args:
+        id: public; a part of the key, by which it is found.
+        digest: SHA-256 of the whole key, hexadecimal.
+        hint: how it is shown: its beginning and its last four characters.
+        created_at, revoked_at: Unix seconds; None if it is good.
+    """
+
+    id: str
+    project: str
+    name: str
+    digest: str = field(repr=False)
+    hint: str
+    created_at: int
+    revoked_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PageQuery:
     """One page of a list, in the order of creation.
 
@@ -282,6 +302,26 @@ class Runs(Protocol):
         ...
 
 
+class Keys(Protocol):
+    """The API keys of all projects. None is ever deleted: who had keys once is not open to everybody again."""
+
+    def insert(self, key: ApiKey) -> None: ...
+
+    def get(self, id: str) -> ApiKey | None: ...
+
+    def all(self) -> Sequence[ApiKey]:
+        """In the order of creation."""
+        ...
+
+    def exist(self) -> bool:
+        """Whether there is any, revoked or not."""
+        ...
+
+    def revoke(self, id: str, now: int) -> ApiKey | None:
+        """The key, revoked from now on, or since it was before; None if there is none."""
+        ...
+
+
 class Transaction(Protocol):
     """One unit of work: all of it is kept, or nothing."""
 
@@ -299,6 +339,15 @@ class Transaction(Protocol):
 
     @property
     def runs(self) -> Runs: ...
+
+    @property
+    def keys(self) -> Keys:
+        """Of all projects.
+
+        Raises:
+            StorageError: the storage has no place for them.
+        """
+        ...
 
 
 class Store(Protocol):

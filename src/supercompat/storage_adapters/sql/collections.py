@@ -31,6 +31,7 @@ from supercompat.storage_adapters.sql.history import (
     read_history,
     read_stretch,
 )
+from supercompat.storage_adapters.sql.keys import TableKeys
 from supercompat.storage_adapters.sql.pages import read_page
 from supercompat.storage_adapters.sql.rows import (
     ASSISTANTS,
@@ -272,6 +273,10 @@ class TableTransaction:
 
             return PostgreSQLRuns(self._connection, self._project, self._channel)
         return TableRuns(self._connection, self._project)
+
+    @property
+    def keys(self) -> TableKeys:
+        return TableKeys(self._connection)
 
 
 def _named_text(name: str) -> sa.BindParameter[str]:
