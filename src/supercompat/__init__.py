@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from supercompat.client_adapters.openai import OpenAIClientAdapter
     from supercompat.options import Options
     from supercompat.run_adapters.completions import CompletionsRunAdapter
+    from supercompat.server.asgi import asgi_app
     from supercompat.storage_adapters.memory import MemoryStorageAdapter
     from supercompat.storage_adapters.sql import SQLAlchemyStorageAdapter
     from supercompat.transport.sdk import async_supercompat, supercompat
@@ -28,6 +29,7 @@ __all__ = [
     "OpenAIClientAdapter",
     "Options",
     "SQLAlchemyStorageAdapter",
+    "asgi_app",
     "async_supercompat",
     "supercompat",
 ]
@@ -42,6 +44,7 @@ _HOMES = {
     "OpenAIClientAdapter": "client_adapters.openai",
     "Options": "options",
     "SQLAlchemyStorageAdapter": "storage_adapters.sql",
+    "asgi_app": "server.asgi",
     "async_supercompat": "transport.sdk",
     "supercompat": "transport.sdk",
 }

@@ -2,7 +2,6 @@
 
 import logging
 import time
-from uuid import uuid4
 
 from supercompat.api.codec import JSON, decode, encode, encode_json
 from supercompat.api.exchange import Frames, Request, Response
@@ -23,8 +22,7 @@ class Application:
 
     async def handle(self, request: Request) -> Response:
         started = time.perf_counter()
-        request_id = f"req_{uuid4().hex}"
-        headers = {"x-request-id": request_id, "openai-version": "2020-10-01"}
+        headers = standard_headers(request)
         try:
             headers["content-type"], body = await self._answer(request, headers)
             response = Response(200, headers, body)
@@ -33,11 +31,11 @@ class Application:
         except ClosedError as error:
             response = unavailable(error, headers)
         except StorageError as error:
-            logger.exception("%s %s failed (%s)", request.method, request.path, request_id)
+            logger.exception("%s %s failed (%s)", request.method, request.path, request.id)
             response = unavailable(error, headers)
         except Exception:
-            logger.exception("%s %s failed (%s)", request.method, request.path, request_id)
-            response = refusal(internal_error(request_id), headers)
+            logger.exception("%s %s failed (%s)", request.method, request.path, request.id)
+            response = refusal(internal_error(request.id), headers)
         headers["openai-processing-ms"] = str(round((time.perf_counter() - started) * 1000))
         return response
 
@@ -47,6 +45,11 @@ class Application:
         polled = request.headers.get("x-stainless-poll-helper") == "true"
         wait = wait_for_poll(request.read_timeout) if polled else 0.0
         return encode(await route.handler(self._services, Call(request, ids, body, query, wait, headers)))
+
+
+def standard_headers(request: Request) -> dict[str, str]:
+    """What every answer carries beside its content (C-001)."""
+    return {"x-request-id": request.id, "openai-version": "2020-10-01"}
 
 
 def refusal(error: RequestError, headers: dict[str, str] | None = None) -> Response:
