@@ -1,14 +1,15 @@
 """What one project gets when it asks for another's: every operation of the route table, by every id that it takes.
 
-`python -m tests.server.isolation docs/keys.md` writes the table into that page.
+`python -m tests.server.isolation` prints the table of `docs/keys.md`.
 """
 
 import json
 import re
 import secrets
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import count
+from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 from supercompat.api.routes import ROUTES, Route
@@ -89,7 +90,7 @@ class Attempt:
     """One way to ask for what may be another's.
 
     Args:
-        place: where the ids stand: in the path, or in this field of the body or the query.
+        place: which ids of the path, or which field of the body or the query; as Markdown.
         foreign: of what kinds they are. All other ids are the asker's own.
         query: the field of the query, and of what kind its id is.
     """
@@ -120,10 +121,9 @@ class Asking:
     """Asks as projects, each with what it has."""
 
     ask: Ask
-    numbers: Iterator[int] = field(default_factory=count)
 
     async def seed(self, project: str) -> Belongings:
-        """Give a project something of everything. The model's script has to be `script` for each."""
+        """Give a project something of everything. The model has to call a tool if it is given one."""
         assistant = (await self._made(project, "/assistants", {"model": "gpt-4o"}))["id"]
         found = [await self._conversation(project, assistant, tools) for tools in ([], [TOOL])]
         return Belongings(*found)
@@ -179,13 +179,14 @@ def _attempts(route: Route) -> Iterator[Attempt]:
     of_query = [] if route.query is None else _queried(route)
     if not (of_path or of_body or of_query):
         yield Attempt(name, case, "", frozenset())
-    for first, kind in enumerate(of_path):
-        own = [f"own {each}" for each in of_path[:first]]
-        yield Attempt(name, case, ", ".join(["path", *own]), frozenset([kind, *of_path[first + 1 :]]))
+    for size in range(1, len(of_path) + 1):
+        for kinds in combinations(of_path, size):
+            place = " ".join(f"`{{{kind}}}`" for kind in kinds)
+            yield Attempt(name, case, place, frozenset(kinds))
     for place, kind in of_body:
-        yield Attempt(name, case, place, frozenset([kind]))
+        yield Attempt(name, case, f"`{place}`", frozenset([kind]))
     for place, kind in of_query:
-        yield Attempt(name, case, place, frozenset([f"queried {kind}"]), (place, kind))
+        yield Attempt(name, case, f"`{place}`", frozenset([f"queried {kind}"]), (place, kind))
 
 
 def _queried(route: Route) -> list[tuple[str, str]]:
@@ -193,6 +194,24 @@ def _queried(route: Route) -> list[tuple[str, str]]:
     listed = route.path.rpartition("/")[2].removesuffix("s")
     kinds = {"after": listed, "before": listed, "run_id": "run"}
     return [(name, kind) for name, kind in kinds.items() if name in route.query.model_fields]
+
+
+def refusal(attempt: Attempt) -> int:
+    """The status of the answer when the ids are another project's, or nobody's."""
+    return {"`tool_call_id`": 400, "`run_id`": 200}.get(attempt.place, 404)
+
+
+def table() -> str:
+    """Operations by projects, as Markdown: the status of each answer."""
+    rows = [
+        "| operation | asked for | own | another project's | nobody's |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for attempt in attempts():
+        status = refusal(attempt) if attempt.foreign else "–"
+        shown = f"{status}, an empty list" if status == 200 else status
+        rows.append(f"| `{attempt.operation}` | {attempt.place or '–'} | 200 | {shown} | {shown} |")
+    return "\n".join(rows)
 
 
 def asked_ids(attempt: Attempt, own: Ids, other: Ids) -> Ids:
@@ -224,3 +243,7 @@ def without(answer: Answer, ids: Ids) -> tuple[int, str]:
     for kind, id in ids.items():
         text = text.replace(id, f"<{kind.removeprefix('queried ')}>")
     return answer.status, text
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{table()}\n")

@@ -1,5 +1,6 @@
 """The application as an ASGI application: for `supercompat serve`, and to be mounted in one's own."""
 
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -15,9 +16,9 @@ from starlette.responses import Response as Answer
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from supercompat.api.application import refusal, standard_headers
+from supercompat.api.application import refusal, standard_headers, unavailable
 from supercompat.api.exchange import Request, Response
-from supercompat.errors import RequestError
+from supercompat.errors import RequestError, StorageError
 from supercompat.options import Options
 from supercompat.run_adapters.base import RunAdapter
 from supercompat.server.doors import Doors, OneDoor
@@ -25,6 +26,8 @@ from supercompat.server.streams import KEEP_ALIVE, gone, send_response
 from supercompat.storage_adapters.protocol import StorageAdapter
 from supercompat.transport.core import DoorTimeoutError
 from supercompat.transport.sdk import compose
+
+logger = logging.getLogger(__name__)
 
 
 def asgi_app(
@@ -54,6 +57,7 @@ def application(doors: Doors) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await doors.start()
         yield
         await doors.close()
 
@@ -102,6 +106,9 @@ class Api:
         except DoorTimeoutError:
             late = RequestError("The request took too long.", status=504, type="server_error")
             return refusal(late, standard_headers(request))
+        except StorageError as error:
+            logger.exception("The project of %s could not be found", request.id)
+            return unavailable(error, standard_headers(request))
 
 
 def _request(incoming: Incoming, body: bytes) -> Request:

@@ -11,6 +11,14 @@ from supercompat.transport.async_door import AsyncDoor
 class Doors(Protocol):
     """Finds the door for a request, and so the runtime that answers it. Used on one event loop."""
 
+    async def start(self) -> None:
+        """What has to be done before the first request. A mounted application is not told of that moment.
+
+        Raises:
+            SupercompatError: the server can't start.
+        """
+        ...
+
     async def door(self, headers: Mapping[str, str]) -> AsyncDoor:
         """The door of the project that a request belongs to.
 
@@ -18,7 +26,8 @@ class Doors(Protocol):
             headers: the request's; names in lower case.
 
         Raises:
-            RequestError: none; the error is the answer.
+            RequestError: there is none; the error is the answer.
+            StorageError: it can't be found out.
         """
         ...
 
@@ -32,6 +41,9 @@ class OneDoor:
 
     def __init__(self, composition: Composition) -> None:
         self._door = AsyncDoor(partial(start, composition), drain=composition.options.drain)
+
+    async def start(self) -> None:
+        """Nothing: the door starts with its first request."""
 
     async def door(self, headers: Mapping[str, str]) -> AsyncDoor:
         return self._door

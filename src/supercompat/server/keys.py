@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from supercompat.errors import ConfigurationError
 from supercompat.server.api_keys import new_key
 from supercompat.server.authentication import DEFAULT, LIFE
-from supercompat.server.cli import add_database, storage_of
+from supercompat.server.database import add_database, storage_of
 from supercompat.storage_adapters.protocol import ApiKey, Transaction
 
 T = TypeVar("T")
@@ -62,7 +62,9 @@ def _revoke(arguments: argparse.Namespace) -> int:
     now = int(time.time())
     key = _carry_out(arguments, lambda tx: tx.keys.revoke(arguments.id, now))
     if key is None:
-        raise ConfigurationError(f"There is no key {arguments.id}. 'supercompat keys list' shows those there are.")
+        raise ConfigurationError(
+            f"There is no key {arguments.id}. 'supercompat keys list' shows those there are."
+        )
     assert key.revoked_at is not None
     sys.stdout.write(
         f"{key.id} of the project {key.project} is revoked since {_time(key.revoked_at)}. Servers notice it within "

@@ -1,14 +1,12 @@
 """`supercompat serve`: the API over HTTP."""
 
 import argparse
-import os
+import asyncio
 from importlib.util import find_spec
-from ipaddress import ip_address
 from typing import Any
 
-from supercompat.errors import ConfigurationError, MissingExtraError
-
-DATABASE = "SUPERCOMPAT_DATABASE_URL"
+from supercompat.errors import MissingExtraError
+from supercompat.server.database import add_database, storage_of
 
 
 def add(commands: Any) -> None:
@@ -16,12 +14,7 @@ def add(commands: Any) -> None:
     serve: argparse.ArgumentParser = commands.add_parser("serve", help="serve the API over HTTP")
     serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: 127.0.0.1)")
     serve.add_argument("--port", type=int, default=8000, help="its port (default: 8000; 0 for a free one)")
-    serve.add_argument(
-        "--database",
-        metavar="URL",
-        default=os.environ.get(DATABASE, "sqlite:///supercompat.db"),
-        help=f"(default: the variable {DATABASE}, else sqlite:///supercompat.db)",
-    )
+    add_database(serve)
     serve.set_defaults(command=_serve)
 
 
@@ -29,34 +22,19 @@ def _serve(arguments: argparse.Namespace) -> int:
     for package in ("starlette", "uvicorn"):
         if find_spec(package) is None:
             raise MissingExtraError(package, "server")
-    require_loopback(arguments.host)
     import uvicorn
 
     from supercompat.options import Options
-    from supercompat.server.asgi import asgi_app
+    from supercompat.server.asgi import application
+    from supercompat.server.project_doors import ProjectDoors, check_host
     from supercompat.server.providers import from_environment
-    from supercompat.storage_adapters.sql import SQLAlchemyStorageAdapter
+    from supercompat.transport.sdk import compose
 
-    app = asgi_app(
-        client=from_environment(),
-        storage=SQLAlchemyStorageAdapter(arguments.database),
-        options=Options(fetch_images=False),
-    )
+    storage = storage_of(arguments)
+    # psycopg can't use the loop that is Windows' default.
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        runner.run(check_host(storage, arguments.host))
+    composition = compose(from_environment(), storage, None, None, Options(fetch_images=False))
+    app = application(ProjectDoors(composition, host=arguments.host))
     uvicorn.run(app, host=arguments.host, port=arguments.port, loop="asyncio", http="h11", access_log=False)
     return 0
-
-
-def require_loopback(host: str) -> None:
-    """Refuse an address that others can reach.
-
-    Raises:
-        ConfigurationError: it is one.
-    """
-    try:
-        is_loopback = host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not is_loopback:
-        raise ConfigurationError(
-            f"Without API keys the server listens on this machine alone: --host 127.0.0.1, not {host}."
-        )
