@@ -12,6 +12,10 @@ MATRIX_TESTS ?= tests/client_adapters tests/contract tests/doors
 MATRIX_LEAVES_OUT ?= anthropic or google or mistral or fetch or postgresql
 CRASHES ?=
 
+# Processes that share the tests: `make test JOBS=0` runs them in one, as a debugger wants.
+JOBS ?= auto
+PYTEST = -m pytest --numprocesses $(JOBS) --maxprocesses 4 --dist worksteal
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
@@ -27,12 +31,12 @@ demo: $(VENV)/.demo
 ## test: the tests that are not marked as slow
 .PHONY: test
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python $(PYTEST) -m "not slow"
 
 ## test-all: all of the tests
 .PHONY: test-all
 test-all: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python $(PYTEST)
 
 ## matrix: the tests on older releases of the openai SDK (MATRIX=openai-1.66 takes one)
 .PHONY: matrix
@@ -41,7 +45,7 @@ matrix: $(MATRIX:%=matrix-%)
 # Kept between runs, although it stands between a target and its file.
 .PRECIOUS: $(VENV)/matrix/%/.installed
 matrix-%: $(VENV)/matrix/%/.installed
-	$(VENV)/matrix/$*/bin/python -m pytest -m "not slow" -k "not ($(MATRIX_LEAVES_OUT))" -p no:cacheprovider $(MATRIX_TESTS)
+	$(VENV)/matrix/$*/bin/python $(PYTEST) -m "not slow" -k "not ($(MATRIX_LEAVES_OUT))" -p no:cacheprovider $(MATRIX_TESTS)
 
 ## check: format, lint, types, and who imports whom
 .PHONY: check

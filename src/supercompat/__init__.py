@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from supercompat.options import Options
     from supercompat.run_adapters.completions import CompletionsRunAdapter
     from supercompat.server.asgi import asgi_app
+    from supercompat.server.options import ServerOptions
     from supercompat.storage_adapters.memory import MemoryStorageAdapter
     from supercompat.storage_adapters.sql import SQLAlchemyStorageAdapter
     from supercompat.transport.sdk import async_supercompat, supercompat
@@ -29,6 +30,7 @@ __all__ = [
     "OpenAIClientAdapter",
     "Options",
     "SQLAlchemyStorageAdapter",
+    "ServerOptions",
     "asgi_app",
     "async_supercompat",
     "supercompat",
@@ -44,6 +46,7 @@ _HOMES = {
     "OpenAIClientAdapter": "client_adapters.openai",
     "Options": "options",
     "SQLAlchemyStorageAdapter": "storage_adapters.sql",
+    "ServerOptions": "server.options",
     "asgi_app": "server.asgi",
     "async_supercompat": "transport.sdk",
     "supercompat": "transport.sdk",

@@ -29,6 +29,9 @@ class Options:
         drain: seconds for which `close()` waits for running runs before it hands them over (with memory
             storage: cancels them).
         provider_threads: how many calls of a synchronous provider client may be under way at once.
+        strict: whether to refuse what the hosted API refused and we take otherwise: more than 32 messages at the
+            creation of a thread, addresses of images without a usual ending, and requests over HTTP that don't say
+            `OpenAI-Beta: assistants=v2`.
         fetch_images: whether images that a message gives by http(s) URL are fetched by this process, for providers
             that take only bytes: from public addresses, within limits of size and time. Otherwise such a message
             ends the run with an error.
@@ -45,6 +48,7 @@ class Options:
     active_run_wait: float = 60.0
     drain: float = 10.0
     provider_threads: int = 64
+    strict: bool = False
     fetch_images: bool = True
     clock: Clock = field(default_factory=SystemClock)
 

@@ -230,7 +230,7 @@ def _compose(
         presence=presence,
     )
     core = Core(store, supervisor, composition.options, composition.client.serves)
-    return Application(_services(core, connection)), supervisor
+    return Application(_services(core, connection), strict=composition.options.strict), supervisor
 
 
 def _services(core: Core, connection: Connection) -> Services:

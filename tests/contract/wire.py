@@ -1,6 +1,6 @@
 """Requests that the SDK's own methods would not let through, and refusals as the wire has them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias, cast
 
@@ -44,7 +44,9 @@ def get(client: OpenAI, path: str) -> Json:
     return cast(Json, client.get(path, cast_to=object))
 
 
-def send(client: OpenAI, method: str, path: str, content: bytes = b"") -> Any:
+def send(
+    client: OpenAI, method: str, path: str, content: bytes = b"", headers: Mapping[str, str] | None = None
+) -> Any:
     """The response of the SDK's HTTP library to any request, its bytes sent as they are.
 
     Args:
@@ -53,7 +55,11 @@ def send(client: OpenAI, method: str, path: str, content: bytes = b"") -> Any:
     # An asynchronous client comes wrapped.
     inner: Any = getattr(client, "_target", client)
     request = partial(
-        inner._client.request, method, f"{str(inner.base_url).rstrip('/')}{path}", content=content
+        inner._client.request,
+        method,
+        f"{str(inner.base_url).rstrip('/')}{path}",
+        content=content,
+        headers=headers,
     )
     portal: Any = getattr(client, "_portal", None)
     return request() if portal is None else portal.call(request)

@@ -50,4 +50,5 @@ def test_a_path_that_is_not_served_is_a_404_of_the_api(url: str) -> None:
 
 
 def test_health(url: str) -> None:
-    assert httpx2.get(f"{url}/healthz", trust_env=False).text == "ok\n"
+    assert httpx2.get(f"{url}/healthz", trust_env=False).json() == {"status": "ok"}
+    assert httpx2.get(f"{url}/readyz", trust_env=False).json() == {"status": "ok"}

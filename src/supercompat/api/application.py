@@ -7,6 +7,7 @@ from supercompat.api.codec import JSON, decode, encode, encode_json
 from supercompat.api.exchange import Frames, Request, Response
 from supercompat.api.router import Router
 from supercompat.api.routes import ROUTES, Call, Services
+from supercompat.api.strictness import demand_beta, demand_limits
 from supercompat.errors import ClosedError, RequestError, StorageError, SupercompatError, internal_error
 from supercompat.services.runs import wait_for_poll
 
@@ -14,10 +15,15 @@ logger = logging.getLogger(__name__)
 
 
 class Application:
-    """Answers requests. Whatever goes wrong becomes an error body: `handle` raises nothing but cancellation."""
+    """Answers requests. Whatever goes wrong becomes an error body: `handle` raises nothing but cancellation.
 
-    def __init__(self, services: Services) -> None:
+    Args:
+        strict: whether to refuse what only the hosted API refused.
+    """
+
+    def __init__(self, services: Services, *, strict: bool = False) -> None:
         self._services = services
+        self._strict = strict
         self._router = Router(ROUTES)
 
     async def handle(self, request: Request) -> Response:
@@ -40,8 +46,12 @@ class Application:
         return response
 
     async def _answer(self, request: Request, headers: dict[str, str]) -> tuple[str, bytes | Frames]:
+        if self._strict:
+            demand_beta(request)
         route, ids = self._router.match(request.method, request.path)
         body, query = decode(route, request)
+        if self._strict:
+            demand_limits(body)
         polled = request.headers.get("x-stainless-poll-helper") == "true"
         wait = wait_for_poll(request.read_timeout) if polled else 0.0
         return encode(await route.handler(self._services, Call(request, ids, body, query, wait, headers)))
@@ -53,9 +63,12 @@ def standard_headers(request: Request) -> dict[str, str]:
 
 
 def refusal(error: RequestError, headers: dict[str, str] | None = None) -> Response:
-    """An error body. Nothing here gets better by asking again: a provider's SDK has done its retries."""
+    """An error body. Nothing gets better by asking again, unless the error says when: a provider's SDK has done its
+    retries."""
     headers = {} if headers is None else headers
     headers |= {"content-type": JSON, "x-should-retry": "false"}
+    if error.retry_after is not None:
+        headers |= {"x-should-retry": "true", "retry-after": str(error.retry_after)}
     return Response(error.status, headers, encode_json(error.body()))
 
 

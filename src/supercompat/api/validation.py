@@ -97,6 +97,10 @@ FRAMES: Mapping[str, Frame] = {
         "invalid_value",
         "Invalid '{path}'. Expected a valid URL, but got a value with an invalid format.",
     ),
+    "unknown_image": Frame(
+        None,
+        "Invalid '{path}'. Expected url to end in a supported format: {endings}.",
+    ),
     "number_out_of_range": Frame(
         "invalid_value",
         "Invalid '{path}': it holds a number that is out of range.",
@@ -201,6 +205,12 @@ def _request_error(error: ValidationError, body: object) -> RequestError:
         key=lambda problem: (problem["type"] != "missing", places.of(problem["loc"])),
     )
     return _refused(_frame(problem), _facts(problem))
+
+
+def refusal_at(path: str, value: object, frame: str, **facts: Any) -> RequestError:
+    """The refusal of what stands at `path`, in the words of a frame that may mention `facts`."""
+    length = {"length": len(cast(Sequence[object], value))} if isinstance(value, str | list | dict) else {}
+    return _refused(frame, {"path": path, "value": value, **length, **facts})
 
 
 def _refused(frame: str, facts: Mapping[str, Any]) -> RequestError:

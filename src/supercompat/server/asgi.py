@@ -1,33 +1,26 @@
-"""The application as an ASGI application: for `supercompat serve`, and to be mounted in one's own."""
+"""The API as an ASGI application: for `supercompat serve`, and to be mounted in one's own."""
 
-import logging
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import replace
-from typing import Any
-from urllib.parse import parse_qsl
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 import anyio
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request as Incoming
-from starlette.responses import PlainTextResponse
-from starlette.responses import Response as Answer
+from starlette.responses import JSONResponse
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
-from supercompat.api.application import refusal, standard_headers, unavailable
-from supercompat.api.exchange import Request, Response
-from supercompat.errors import RequestError, StorageError
 from supercompat.options import Options
 from supercompat.run_adapters.base import RunAdapter
+from supercompat.server.api import Api
 from supercompat.server.doors import Doors, OneDoor
-from supercompat.server.streams import KEEP_ALIVE, gone, send_response
+from supercompat.server.options import ServerOptions
 from supercompat.storage_adapters.protocol import StorageAdapter
-from supercompat.transport.core import DoorTimeoutError
 from supercompat.transport.sdk import compose
 
-logger = logging.getLogger(__name__)
+#: Seconds within which the database has to answer.
+PROBED_WITHIN = 5.0
 
 
 def asgi_app(
@@ -37,87 +30,94 @@ def asgi_app(
     run_adapter: RunAdapter | None = None,
     models: Mapping[str, str] | None = None,
     options: Options | None = None,
+    server: ServerOptions | None = None,
 ) -> Starlette:
     """The API as an ASGI application, by itself or mounted in one of Starlette or FastAPI.
 
-    Nothing is started before the first request, since a mounted application is not told when the server starts.
-    Nobody is asked for a key: that is the business of the application in which this one is mounted.
+    Nothing is started before the first request, since a mounted application is not told when the server starts; it
+    ends with its event loop. Nobody is asked for a key: that is up to the application in which this one is mounted.
 
     Args:
-        The arguments are those of `supercompat()`.
+        client, storage, run_adapter, models, options: as for `supercompat()`.
+        server: settings of the network's side.
 
     Raises:
         ConfigurationError: something given can't work.
     """
-    return application(OneDoor(compose(client, storage, run_adapter, models, options)))
+    return application(OneDoor(compose(client, storage, run_adapter, models, options)), server)
 
 
-def application(doors: Doors) -> Starlette:
-    """The API behind these doors. They are closed when the server stops."""
+def application(
+    doors: Doors,
+    options: ServerOptions | None = None,
+    *,
+    around: Callable[[Callable[[], None]], AbstractAsyncContextManager[None]] | None = None,
+) -> Starlette:
+    """The API behind these doors, which are started with the server and closed when it stops.
+
+    Args:
+        around: entered when the server starts, left when it stops. It is given what makes the application stop:
+            running runs are waited for, new requests refused.
+    """
+    options = options or ServerOptions()
+    api = Api(doors, options)
+    health = Health(doors, api)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         await doors.start()
-        yield
-        await doors.close()
+        async with anyio.create_task_group() as group:
+
+            def stop() -> None:
+                if not api.is_stopping:
+                    api.is_stopping = True
+                    group.start_soon(doors.close)
+
+            async with around(stop) if around else nullcontext():
+                yield
+                stop()
 
     return Starlette(
         routes=[
-            Route("/healthz", _healthz),
-            Route("/{path:path}", Api(doors)),
+            Route("/healthz", health.alive),
+            Route("/readyz", health.ready),
+            Route("/{path:path}", api),
         ],
+        middleware=_middleware(options),
         lifespan=lifespan,
     )
 
 
-async def _healthz(_: Incoming) -> Answer:
-    return PlainTextResponse("ok\n")
+class Health:
+    """What asks whether the server works: the process, then also its database."""
 
-
-class Api:
-    """Brings requests to a door, and answers back."""
-
-    def __init__(self, doors: Doors) -> None:
+    def __init__(self, doors: Doors, api: Api) -> None:
         self._doors = doors
+        self._api = api
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        incoming = Incoming(scope, receive)
-        try:
-            request = _request(incoming, await incoming.body())
-        except ClientDisconnect:
-            return
-        async with anyio.create_task_group() as group:
+    async def alive(self, _: Incoming) -> JSONResponse:
+        return JSONResponse({"status": "ok"})
 
-            async def leave() -> None:
-                await gone(receive)
-                group.cancel_scope.cancel()
-
-            group.start_soon(leave)
-            await send_response(await self._answer(request), send, keep_alive=KEEP_ALIVE)
-            group.cancel_scope.cancel()
-
-    async def _answer(self, request: Request) -> Response:
-        try:
-            door = await self._doors.door(request.headers)
-            response = await door.handle(request)
-            return replace(response, headers={**standard_headers(request), **response.headers})
-        except RequestError as error:
-            return refusal(error, standard_headers(request))
-        except DoorTimeoutError:
-            late = RequestError("The request took too long.", status=504, type="server_error")
-            return refusal(late, standard_headers(request))
-        except StorageError as error:
-            logger.exception("The project of %s could not be found", request.id)
-            return unavailable(error, standard_headers(request))
+    async def ready(self, _: Incoming) -> JSONResponse:
+        """Whether requests can be answered: 200, or 503."""
+        if self._api.is_stopping:
+            return JSONResponse({"status": "stopping"}, 503)
+        with anyio.move_on_after(PROBED_WITHIN):
+            response = await self._doors.probe()
+            if response.status == 200:
+                return JSONResponse({"status": "ok"})
+        return JSONResponse({"status": "the database can't be used"}, 503)
 
 
-def _request(incoming: Incoming, body: bytes) -> Request:
-    scope: Any = incoming.scope
-    path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
-    return Request(
-        method=incoming.method,
-        path=path.partition("?")[0],
-        query=parse_qsl(incoming.url.query, keep_blank_values=True),
-        headers=dict(incoming.headers),
-        body=body,
-    )
+def _middleware(options: ServerOptions) -> list[Middleware]:
+    if not options.cors_origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=list(options.cors_origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=["x-request-id", "retry-after", "openai-processing-ms", "openai-poll-after-ms"],
+        )
+    ]

@@ -5,7 +5,7 @@ import time
 from base64 import b64decode
 from binascii import Error as NotBase64
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
@@ -43,11 +43,15 @@ class Authenticator:
 
     Args:
         store: any project's.
+        origins: of web pages whose requests are taken, while there are no keys, beside those of this machine.
         clock: seconds, for what is remembered.
     """
 
-    def __init__(self, store: Store, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, store: Store, *, origins: Collection[str] = (), clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._store = store
+        self._origins = origins
         self._clock = clock
         self._keys: OrderedDict[str, tuple[float, asyncio.Task[ApiKey | None]]] = OrderedDict()
         self._has_keys = False
@@ -123,13 +127,14 @@ class Authenticator:
         """Any web page can make a browser send requests to this machine, or have its own name mean it."""
         if not self._is_local:
             return
-        for url in (f"//{headers.get('host', 'localhost')}", headers.get("origin", "//localhost")):
-            if not is_loopback(_host_of(url)):
-                raise RequestError(
-                    "Without API keys this server answers requests that are made to and from its own machine only. "
-                    "To make a key: supercompat keys create --project NAME",
-                    status=403,
-                )
+        origin = headers.get("origin", "//localhost")
+        is_known = origin in self._origins or "*" in self._origins or is_loopback(_host_of(origin))
+        if not is_known or not is_loopback(_host_of(f"//{headers.get('host', 'localhost')}")):
+            raise RequestError(
+                "Without API keys this server answers requests that are made to and from its own machine only. "
+                "To make a key: supercompat keys create --project NAME",
+                status=403,
+            )
 
 
 def is_loopback(host: str) -> bool:

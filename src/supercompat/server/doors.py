@@ -1,15 +1,34 @@
-"""Which door of the application a request goes through: the seam between the network and projects."""
+"""Whose a request is, and which runtime answers it: the seam between the network and projects."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from supercompat.api.exchange import Request, Response
 from supercompat.runtime import Composition, start
 from supercompat.transport.async_door import AsyncDoor
+from supercompat.transport.core import Answers
+
+#: What tells that requests can be answered: it needs the database, and no provider.
+PROBE = Request("GET", "/v1/assistants", query=[("limit", "1")], headers={"openai-beta": "assistants=v2"})
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """Where a request goes.
+
+    Args:
+        runtime: of the project that the request belongs to.
+        caller: whose requests are counted together, never a key itself: the id of the API key, say.
+    """
+
+    runtime: Answers
+    caller: str = ""
 
 
 class Doors(Protocol):
-    """Finds the door for a request, and so the runtime that answers it. Used on one event loop."""
+    """Tells where each request goes. Used on one event loop."""
 
     async def start(self) -> None:
         """What has to be done before the first request. A mounted application is not told of that moment.
@@ -19,16 +38,20 @@ class Doors(Protocol):
         """
         ...
 
-    async def door(self, headers: Mapping[str, str]) -> AsyncDoor:
-        """The door of the project that a request belongs to.
+    async def entrance(self, headers: Mapping[str, str]) -> Entrance:
+        """Where a request goes.
 
         Args:
             headers: the request's; names in lower case.
 
         Raises:
-            RequestError: there is none; the error is the answer.
-            StorageError: it can't be found out.
+            RequestError: nowhere; the error is the answer.
+            StorageError
         """
+        ...
+
+    async def probe(self) -> Response:
+        """The answer to `PROBE`, whoever asks. Starts what has to be started."""
         ...
 
     async def close(self) -> None:
@@ -45,8 +68,11 @@ class OneDoor:
     async def start(self) -> None:
         """Nothing: the door starts with its first request."""
 
-    async def door(self, headers: Mapping[str, str]) -> AsyncDoor:
-        return self._door
+    async def entrance(self, headers: Mapping[str, str]) -> Entrance:
+        return Entrance(self._door)
+
+    async def probe(self) -> Response:
+        return await self._door.handle(PROBE)
 
     async def close(self) -> None:
         await self._door.close()

@@ -1,12 +1,12 @@
-"""A door for each project, opened by its keys."""
+"""The runtimes of all projects, opened by their keys."""
 
-import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 
-from supercompat.runtime import Composition, Projects, Runtime
-from supercompat.server.authentication import Authenticator
+from supercompat.api.exchange import Response
+from supercompat.runtime import Composition, Projects
+from supercompat.server.authentication import DEFAULT, Authenticator
+from supercompat.server.doors import PROBE, Entrance
 from supercompat.storage_adapters.protocol import StorageAdapter
-from supercompat.transport.async_door import AsyncDoor
 
 
 class ProjectDoors:
@@ -14,12 +14,13 @@ class ProjectDoors:
 
     Args:
         host: what the server listens on.
+        origins: of web pages that may use the server while it has no keys.
     """
 
-    def __init__(self, composition: Composition, *, host: str) -> None:
+    def __init__(self, composition: Composition, *, host: str, origins: Collection[str] = ()) -> None:
         self._composition = composition
         self._host = host
-        self._doors: dict[str, AsyncDoor] = {}
+        self._origins = origins
 
     async def start(self) -> None:
         """Take over the runs that nobody carries out, of all projects.
@@ -30,41 +31,29 @@ class ProjectDoors:
         """
         self._projects = Projects(self._composition)
         try:
-            self._authenticator = Authenticator(self._projects.store)
+            self._authenticator = Authenticator(self._projects.store, origins=self._origins)
             await self._authenticator.guard(self._host)
             await self._projects.start()
         except BaseException:
             await self._projects.close(drain=0)
             raise
 
-    async def door(self, headers: Mapping[str, str]) -> AsyncDoor:
-        """The door of the project whose key the request carries.
+    async def entrance(self, headers: Mapping[str, str]) -> Entrance:
+        """The runtime of the project whose key the request carries.
 
         Raises:
             RequestError: it carries none, or a wrong one (E1, E2).
             StorageError
         """
         principal = await self._authenticator.principal(headers)
-        door = self._doors.get(principal.project)
-        if door is None:
-            door = AsyncDoor(_Start(self._projects, principal.project), drain=self._composition.options.drain)
-            self._doors[principal.project] = door
-        return door
+        return Entrance(await self._projects.runtime(principal.project), principal.key_id or "")
+
+    async def probe(self) -> Response:
+        runtime = await self._projects.runtime(DEFAULT)
+        return await runtime.handle(PROBE)
 
     async def close(self) -> None:
-        await asyncio.gather(*(door.close() for door in self._doors.values()))
         await self._projects.close(self._composition.options.drain)
-
-
-class _Start:
-    """What a door does at its first use. The runs that nobody owns are taken over for all projects at once."""
-
-    def __init__(self, projects: Projects, project: str) -> None:
-        self._projects = projects
-        self._project = project
-
-    async def __call__(self, *, own_pool: bool, orphans_of: Sequence[str] = ()) -> Runtime:
-        return await self._projects.runtime(self._project)
 
 
 async def check_host(storage: StorageAdapter, host: str) -> None:

@@ -10,9 +10,6 @@ from starlette.types import Message, Receive, Send
 
 from supercompat.api.exchange import Frames, Response
 
-#: Seconds without an event after which a comment is sent, so that no proxy takes the stream for dead.
-KEEP_ALIVE: Final = 15.0
-
 COMMENT: Final = b": keep-alive\n\n"
 
 #: What keeps proxies from holding events back (nginx reads the second).
@@ -20,7 +17,11 @@ STREAM_HEADERS: Final = {"cache-control": "no-cache, no-transform", "x-accel-buf
 
 
 async def send_response(response: Response, send: Send, *, keep_alive: float) -> None:
-    """Send an answer. Of a stream, each event is flushed by itself; a reader that is slow is waited for."""
+    """Send an answer. Of a stream, each event is flushed by itself; a reader that is slow is waited for.
+
+    Args:
+        keep_alive: as in `ServerOptions`.
+    """
     if isinstance(response.body, bytes):
         size = {"content-length": str(len(response.body))}
         await send(_head(response.status, {**response.headers, **size}))
