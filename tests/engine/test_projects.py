@@ -13,6 +13,7 @@ from supercompat import MemoryStorageAdapter, Options, SQLAlchemyStorageAdapter
 from supercompat.errors import ClosedError
 from supercompat.runtime import Projects
 from supercompat.testing import FakeClock, Gate, ScriptedModel, call, text, tool_calls
+from supercompat.testing.model import ScriptedConnection
 from tests.contract.conversations import DEADLINE
 from tests.contract.storages import HeldStorage
 from tests.engine.conftest import LEASE
@@ -72,6 +73,24 @@ async def test_projects_share_the_thread_of_sqlite(tmp_path: Path) -> None:
         await asyncio.gather(*(begun(made, project) for project in MANY))
         assert threading.active_count() == before + 1
     assert threading.active_count() == before
+
+
+class Counted(ScriptedModel):
+    """A client adapter that counts its connections."""
+
+    connections = 0
+
+    def connect(self, *, own_pool: bool, threads: object = None, images: object = None) -> ScriptedConnection:
+        self.connections += 1
+        return super().connect(own_pool=own_pool, threads=threads, images=images)
+
+
+async def test_projects_share_the_connection_to_the_provider() -> None:
+    model = Counted()
+    async with projects(MemoryStorageAdapter(), model) as made:
+        for project in MANY[:3]:
+            await reaches(made, project, await begun(made, project), "completed")
+    assert model.connections == 1
 
 
 async def test_the_last_store_closes_what_they_share(postgres_url: str) -> None:
