@@ -173,15 +173,11 @@ class Projects:
         """For what belongs to no project. Closed with this."""
         return self._store
 
-    async def start(self) -> None:
-        """Take over the runs that nobody owns, of all projects, now and again and again.
-
-        Raises:
-            StorageError
-        """
-        await self._take_over()
+    def start(self) -> None:
+        """Take over the runs that nobody owns, of all projects, from now on. A database that is away is waited for."""
         if self._store.durable:
             self._reaper.start()
+            self._reaper.hurry()
 
     async def runtime(self, project: str) -> Runtime:
         """The runtime that answers for a project.

@@ -34,8 +34,8 @@ async def projects(
         options=options or Options(drain=0),
     )
     made = Projects(composition)
+    made.start()
     try:
-        await made.start()
         yield made
     finally:
         await made.close(drain=0)

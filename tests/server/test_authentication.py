@@ -11,7 +11,7 @@ import pytest
 from supercompat import MemoryStorageAdapter
 from supercompat.errors import ConfigurationError, RequestError, StorageError
 from supercompat.server.api_keys import fits, id_in, masked, new_key
-from supercompat.server.authentication import LIFE, REMEMBERED, Authenticator, Principal
+from supercompat.server.authentication import LIFE, REMEMBERED, Authenticator, Principal, check_host
 from supercompat.testing import ScriptedModel
 from tests.contract.storages import HeldStorage
 from tests.server.asked import add_key, application_for, asked, revoke_key
@@ -24,6 +24,8 @@ NO_KEY = (
     "API from your browser and are prompted for a username and password. You can obtain an API key from "
     "https://platform.openai.com/account/api-keys."
 )
+
+HERE = "127.0.0.1"
 
 
 class Time:
@@ -167,17 +169,22 @@ async def test_without_keys_no_web_page_gets_in(
 async def test_without_keys_it_listens_on_its_own_machine_only(
     storage: MemoryStorageAdapter, host: str
 ) -> None:
-    app = application_for(ScriptedModel(), storage, host=host)
+    store = storage.open()
     with pytest.raises(ConfigurationError, match=f"reach {host} .*supercompat keys create --project NAME"):
-        async with asked(app):
-            pass
-    await add_key(storage, "a")
+        await check_host(store, host)
+    # Nobody gets in there, whatever is looked at when.
     async with asked(application_for(ScriptedModel(), storage, host=host)) as client:
         assert (await client.get("/assistants")).status_code == 401
+    await add_key(storage, "a")
+    await check_host(store, host)
+    await store.aclose()
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost", "LOCALHOST"])
 async def test_its_own_machine(storage: MemoryStorageAdapter, host: str) -> None:
+    store = storage.open()
+    await check_host(store, host)
+    await store.aclose()
     async with asked(application_for(ScriptedModel(), storage, host=host)) as client:
         assert (await client.get("/assistants")).status_code == 200
 
@@ -197,7 +204,7 @@ async def test_a_request_costs_no_statement(storage: MemoryStorageAdapter) -> No
     time = Time()
     key, id = await add_key(storage, "a")
     store = storage.open()
-    authenticator = Authenticator(store, clock=time)
+    authenticator = Authenticator(store, host=HERE, clock=time)
     assert await who(authenticator, key) == Principal("a", id)
     with statements() as sent:
         for _ in range(100):
@@ -215,21 +222,21 @@ async def test_a_revoked_key_opens_nothing_within_seconds(storage: MemoryStorage
     time = Time()
     key, id = await add_key(storage, "a")
     store = storage.open()
-    processes = [Authenticator(store, clock=time) for _ in range(2)]
+    processes = [Authenticator(store, host=HERE, clock=time) for _ in range(2)]
     for each in processes:
         assert await who(each, key)
     await revoke_key(storage, id)
     time.now += LIFE
     assert [await who(each, key) for each in processes] == [None, None]
     # Nobody is let in without one, since there were keys once.
-    assert await who(Authenticator(store), None) is None
+    assert await who(Authenticator(store, host=HERE), None) is None
     await store.aclose()
 
 
 async def test_the_first_key_closes_the_door_within_seconds(storage: MemoryStorageAdapter) -> None:
     time = Time()
     store = storage.open()
-    authenticator = Authenticator(store, clock=time)
+    authenticator = Authenticator(store, host=HERE, clock=time)
     assert await who(authenticator, None) == Principal("default")
     with statements() as sent:
         for _ in range(100):
@@ -245,7 +252,7 @@ async def test_the_first_key_closes_the_door_within_seconds(storage: MemoryStora
 async def test_what_is_remembered_is_bounded(storage: MemoryStorageAdapter) -> None:
     await add_key(storage, "a")
     store = storage.open()
-    authenticator = Authenticator(store)
+    authenticator = Authenticator(store, host=HERE)
     for number in range(REMEMBERED + 100):
         assert await who(authenticator, f"sk-sc-{number:016x}-{'x' * 43}") is None
     assert len(authenticator._keys) == REMEMBERED  # pyright: ignore[reportPrivateUsage]
@@ -256,7 +263,7 @@ async def test_a_database_that_is_away_lets_nobody_in() -> None:
     held = HeldStorage()
     key, id = await add_key(held, "a")
     store = held.open()
-    authenticator = Authenticator(store)
+    authenticator = Authenticator(store, host=HERE)
     assert await who(authenticator, key) == Principal("a", id)
     other, other_id = await add_key(held, "b")
     held.fail()
@@ -327,7 +334,7 @@ async def test_no_key_in_logs_and_errors(
             await client.get("/assistants", headers={"api-key": each})
     store = storage.open()
     with pytest.raises(RequestError) as raised:
-        await Authenticator(store).principal(bearer(wrong))
+        await Authenticator(store, host=HERE).principal(bearer(wrong))
     shown = "".join(traceback.format_exception(raised.value)) + caplog.text + repr(raised.value)
     await store.aclose()
     for each in (key, wrong):

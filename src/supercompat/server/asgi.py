@@ -1,5 +1,6 @@
 """The API as an ASGI application: for `supercompat serve`, and to be mounted in one's own."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
@@ -53,11 +54,11 @@ def application(
     *,
     around: Callable[[Callable[[], None]], AbstractAsyncContextManager[None]] | None = None,
 ) -> Starlette:
-    """The API behind these doors, which are started with the server and closed when it stops.
+    """The API behind these doors, which are closed when the server stops.
 
     Args:
-        around: entered when the server starts, left when it stops. It is given what makes the application stop:
-            running runs are waited for, new requests refused.
+        around: entered when the server starts, left when it has stopped. It is given what makes the application
+            stop, if that is known before the server says so: running runs are waited for, new requests refused.
     """
     options = options or ServerOptions()
     api = Api(doors, options)
@@ -65,17 +66,17 @@ def application(
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        await doors.start()
-        async with anyio.create_task_group() as group:
+        closing: list[asyncio.Task[None]] = []
 
-            def stop() -> None:
-                if not api.is_stopping:
-                    api.is_stopping = True
-                    group.start_soon(doors.close)
+        def stop() -> None:
+            if not api.is_stopping:
+                api.is_stopping = True
+                closing.append(asyncio.create_task(doors.close()))
 
-            async with around(stop) if around else nullcontext():
-                yield
-                stop()
+        async with around(stop) if around else nullcontext():
+            yield
+            stop()
+            await asyncio.gather(*closing)
 
     return Starlette(
         routes=[

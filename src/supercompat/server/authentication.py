@@ -43,36 +43,25 @@ class Authenticator:
 
     Args:
         store: any project's.
+        host: what the server listens on. Whoever asks over the network needs a key.
         origins: of web pages whose requests are taken, while there are no keys, beside those of this machine.
         clock: seconds, for what is remembered.
     """
 
     def __init__(
-        self, store: Store, *, origins: Collection[str] = (), clock: Callable[[], float] = time.monotonic
+        self,
+        store: Store,
+        *,
+        host: str,
+        origins: Collection[str] = (),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._origins = origins
         self._clock = clock
         self._keys: OrderedDict[str, tuple[float, asyncio.Task[ApiKey | None]]] = OrderedDict()
-        self._has_keys = False
+        self._needs_key = not is_loopback(host)
         self._looked = float("-inf")
-        self._is_local = False
-
-    async def guard(self, host: str) -> None:
-        """To be asked before a server listens on `host`, a name or an address.
-
-        Raises:
-            ConfigurationError: it is not this machine's own, and there are no keys.
-            StorageError
-        """
-        if await self._needs_key():
-            return
-        if not is_loopback(host):
-            raise ConfigurationError(
-                f"Without API keys everybody who can reach {host} could use this server, so it would listen on "
-                "127.0.0.1 only. Make a key first: supercompat keys create --project NAME"
-            )
-        self._is_local = True
 
     async def principal(self, headers: Mapping[str, str]) -> Principal:
         """Who asks.
@@ -85,7 +74,7 @@ class Authenticator:
                 not needed, but the request comes from a web page, or by a name, that is not this machine's.
             StorageError
         """
-        if not await self._needs_key():
+        if await self._is_open():
             self._refuse_strangers(headers)
             return Principal(DEFAULT)
         given = _key_in(headers)
@@ -100,13 +89,13 @@ class Authenticator:
             raise _other_project()
         return Principal(key.project, key.id)
 
-    async def _needs_key(self) -> bool:
-        """Whether there are keys: once there are, for ever."""
-        if not self._has_keys and self._looked + LIFE <= self._clock():
+    async def _is_open(self) -> bool:
+        """Whether no key is needed: there are none. Once there are, there always are."""
+        if not self._needs_key and self._looked + LIFE <= self._clock():
             looked = self._clock()
-            self._has_keys = await self._store.transact(lambda tx: tx.keys.exist())
+            self._needs_key = await self._store.transact(lambda tx: tx.keys.exist())
             self._looked = looked
-        return self._has_keys
+        return not self._needs_key
 
     async def _stored(self, id: str) -> ApiKey | None:
         until, looking = self._keys.get(id, (float("-inf"), None))
@@ -125,8 +114,6 @@ class Authenticator:
 
     def _refuse_strangers(self, headers: Mapping[str, str]) -> None:
         """Any web page can make a browser send requests to this machine, or have its own name mean it."""
-        if not self._is_local:
-            return
         origin = headers.get("origin", "//localhost")
         is_known = origin in self._origins or "*" in self._origins or is_loopback(_host_of(origin))
         if not is_known or not is_loopback(_host_of(f"//{headers.get('host', 'localhost')}")):
@@ -135,6 +122,21 @@ class Authenticator:
                 "To make a key: supercompat keys create --project NAME",
                 status=403,
             )
+
+
+async def check_host(store: Store, host: str) -> None:
+    """Make sure that a server may listen on `host`, a name or an address.
+
+    Raises:
+        ConfigurationError: others could reach it there, and there are no keys.
+        StorageError
+    """
+    has_keys = await store.transact(lambda tx: tx.keys.exist())
+    if not has_keys and not is_loopback(host):
+        raise ConfigurationError(
+            f"Without API keys everybody who can reach {host} could use this server, so it would listen on "
+            "127.0.0.1 only. Make a key first: supercompat keys create --project NAME"
+        )
 
 
 def is_loopback(host: str) -> bool:

@@ -30,14 +30,6 @@ class Entrance:
 class Doors(Protocol):
     """Tells where each request goes. Used on one event loop."""
 
-    async def start(self) -> None:
-        """What has to be done before the first request. A mounted application is not told of that moment.
-
-        Raises:
-            SupercompatError: the server can't start.
-        """
-        ...
-
     async def entrance(self, headers: Mapping[str, str]) -> Entrance:
         """Where a request goes.
 
@@ -64,9 +56,6 @@ class OneDoor:
 
     def __init__(self, composition: Composition) -> None:
         self._door = AsyncDoor(partial(start, composition), drain=composition.options.drain)
-
-    async def start(self) -> None:
-        """Nothing: the door starts with its first request."""
 
     async def entrance(self, headers: Mapping[str, str]) -> Entrance:
         return Entrance(self._door)

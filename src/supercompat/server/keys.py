@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from supercompat.errors import ConfigurationError
 from supercompat.server.api_keys import new_key
 from supercompat.server.authentication import DEFAULT, LIFE
-from supercompat.server.database import add_database, storage_of
+from supercompat.server.serve import add_settings, configured
 from supercompat.storage_adapters.protocol import ApiKey, Transaction
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ def add(commands: Any) -> None:
     revoke.add_argument("id", metavar="ID", help="as 'list' shows it: key_…")
     revoke.set_defaults(command=_revoke)
     for action in (create, listing, revoke):
-        add_database(action)
+        add_settings(action, ["database_url", "database_schema"])
 
 
 def _create(arguments: argparse.Namespace) -> int:
@@ -74,7 +74,9 @@ def _revoke(arguments: argparse.Namespace) -> int:
 
 
 def _carry_out(arguments: argparse.Namespace, work: Callable[[Transaction], T]) -> T:
-    adapter = storage_of(arguments)
+    from supercompat.server.settings import storage_of
+
+    adapter = storage_of(configured(arguments))
 
     async def transact() -> T:
         store = adapter.open()

@@ -6,7 +6,6 @@ from supercompat.api.exchange import Response
 from supercompat.runtime import Composition, Projects
 from supercompat.server.authentication import DEFAULT, Authenticator
 from supercompat.server.doors import PROBE, Entrance
-from supercompat.storage_adapters.protocol import StorageAdapter
 
 
 class ProjectDoors:
@@ -21,22 +20,7 @@ class ProjectDoors:
         self._composition = composition
         self._host = host
         self._origins = origins
-
-    async def start(self) -> None:
-        """Take over the runs that nobody carries out, of all projects.
-
-        Raises:
-            ConfigurationError: without keys the server may not listen there.
-            StorageError
-        """
-        self._projects = Projects(self._composition)
-        try:
-            self._authenticator = Authenticator(self._projects.store, origins=self._origins)
-            await self._authenticator.guard(self._host)
-            await self._projects.start()
-        except BaseException:
-            await self._projects.close(drain=0)
-            raise
+        self._opened: tuple[Projects, Authenticator] | None = None
 
     async def entrance(self, headers: Mapping[str, str]) -> Entrance:
         """The runtime of the project whose key the request carries.
@@ -45,26 +29,24 @@ class ProjectDoors:
             RequestError: it carries none, or a wrong one (E1, E2).
             StorageError
         """
-        principal = await self._authenticator.principal(headers)
-        return Entrance(await self._projects.runtime(principal.project), principal.key_id or "")
+        projects, authenticator = self._open()
+        principal = await authenticator.principal(headers)
+        return Entrance(await projects.runtime(principal.project), principal.key_id or "")
 
     async def probe(self) -> Response:
-        runtime = await self._projects.runtime(DEFAULT)
+        projects, _ = self._open()
+        runtime = await projects.runtime(DEFAULT)
         return await runtime.handle(PROBE)
 
     async def close(self) -> None:
-        await self._projects.close(self._composition.options.drain)
+        if self._opened is not None:
+            projects, _ = self._opened
+            await projects.close(self._composition.options.drain)
 
-
-async def check_host(storage: StorageAdapter, host: str) -> None:
-    """Make sure that a server with this storage may listen on `host`.
-
-    Raises:
-        ConfigurationError: others could reach it there, and there are no keys.
-        StorageError
-    """
-    store = storage.open()
-    try:
-        await Authenticator(store).guard(host)
-    finally:
-        await store.aclose()
+    def _open(self) -> tuple[Projects, Authenticator]:
+        if self._opened is None:
+            projects = Projects(self._composition)
+            projects.start()
+            authenticator = Authenticator(projects.store, host=self._host, origins=self._origins)
+            self._opened = projects, authenticator
+        return self._opened
