@@ -1,7 +1,9 @@
 """Keys over HTTP: who is let in, who is not, and what they are told."""
 
+import asyncio
 import base64
 import logging
+import socket
 import traceback
 
 import httpx
@@ -85,6 +87,15 @@ async def test_a_wrong_key(storage: MemoryStorageAdapter) -> None:
                 "param": None,
                 "code": "invalid_api_key",
             }
+
+
+def test_whoever_has_no_key_is_answered_before_a_body_is_read(storage: MemoryStorageAdapter) -> None:
+    asyncio.run(add_key(storage, "a"))
+    with served(application_for(ScriptedModel(), storage)) as url:
+        host, _, port = url.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(b"POST /v1/assistants HTTP/1.1\r\nhost: x\r\ncontent-length: 16000000\r\n\r\n")
+            assert connection.recv(100).startswith(b"HTTP/1.1 401 ")
 
 
 @pytest.mark.conforms("C-003")
