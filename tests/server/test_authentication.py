@@ -54,12 +54,22 @@ def bearer(key: str) -> dict[str, str]:
 
 @pytest.mark.conforms("C-003")
 @pytest.mark.parametrize(
-    "headers", [{}, {"authorization": "Bearer "}, {"authorization": "Digest x"}, {"api-key": ""}]
+    "headers",
+    [
+        {},
+        {"authorization": b"Bearer "},
+        {"authorization": b"Digest x"},
+        {"authorization": b"Basic %"},
+        {"authorization": b"Basic \xe9"},
+        {"api-key": b""},
+    ],
 )
-async def test_no_key(storage: MemoryStorageAdapter, headers: dict[str, str]) -> None:
+async def test_no_key(storage: MemoryStorageAdapter, headers: dict[str, bytes]) -> None:
     await add_key(storage, "a")
     async with asked(application_for(ScriptedModel(), storage)) as client:
-        answer = await client.get("/assistants", headers=headers)
+        answer = await client.get(
+            "/assistants", headers=[(name.encode(), value) for name, value in headers.items()]
+        )
     assert answer.status_code == 401
     assert answer.json() == {
         "error": {"message": NO_KEY, "type": "invalid_request_error", "param": None, "code": None}

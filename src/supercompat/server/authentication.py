@@ -3,7 +3,6 @@
 import asyncio
 import time
 from base64 import b64decode
-from binascii import Error as NotBase64
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -167,7 +166,7 @@ def _key_in(headers: Mapping[str, str]) -> str:
 def _password(encoded: str) -> str:
     try:
         return b64decode(encoded, validate=True).decode(errors="replace").partition(":")[2]
-    except NotBase64:
+    except ValueError:
         return ""
 
 
