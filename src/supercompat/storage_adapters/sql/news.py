@@ -102,15 +102,8 @@ class Listener:
         pause, longest = BACKOFF
         try:
             while not self._is_over():
-                try:
-                    async with self._connection() as driver:
-                        if tried.is_set():
-                            self._tell(None)
-                        tried.set()
-                        pause, _ = BACKOFF
-                        await self._pass_on(driver)
-                except FAILURES as error:
-                    logger.info("PostgreSQL can't be listened to, or not any more: %s", error)
+                if await self._listen(tried):
+                    pause, _ = BACKOFF
                 tried.set()
                 if not self._is_over():
                     await asyncio.sleep(pause)
@@ -120,9 +113,20 @@ class Listener:
             for line in self._lines:
                 line.end()
 
-    def _tell(self, run_id: str | None) -> None:
-        for line in self._lines:
-            line.tell(run_id)
+    async def _listen(self, tried: asyncio.Event) -> bool:
+        """Pass on what is told until the connection is lost. Whether there was one."""
+        is_connected = False
+        try:
+            async with self._connection() as driver:
+                is_connected = True
+                if tried.is_set():
+                    for line in self._lines:
+                        line.tell(None)
+                tried.set()
+                await self._pass_on(driver)
+        except FAILURES as error:
+            logger.info("PostgreSQL can't be listened to, or not any more: %s", error)
+        return is_connected
 
     async def _pass_on(self, driver: "psycopg.AsyncConnection[Any]") -> None:
         while True:
