@@ -130,8 +130,8 @@ async def test_runs_of_projects_that_nobody_asks_for(
 ) -> None:
     """A process that can't reach its database any more has left them; the next one knows none of the projects."""
     caplog.set_level(logging.CRITICAL)
-    names = MANY[:20]
-    options = Options(clock=clock, lease=LEASE)
+    names, lease = MANY[:10], 3 * LEASE
+    options = Options(clock=clock, lease=lease)
     model = ScriptedModel(default=text("Hel", Gate(), "lo"))
     held = HeldStorage(SQLAlchemyStorageAdapter(url))
     async with projects(held, model, options) as left:
@@ -139,10 +139,9 @@ async def test_runs_of_projects_that_nobody_asks_for(
         for project, run in zip(names, runs, strict=True):
             await reaches(left, project, run, "in_progress")
         held.fail()
-        clock.advance(LEASE)
-        model.reply(*[text("New")] * len(names))
-        async with projects(SQLAlchemyStorageAdapter(url), model, Options(clock=clock, lease=LEASE)):
-            await rest(url, len(names))
+        clock.advance(lease)
+        async with projects(SQLAlchemyStorageAdapter(url), model, options):
+            assert await rest(url, len(names)) == {"failed"}
 
 
 @pytest.mark.conforms("C-102", "C-104")
