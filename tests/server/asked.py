@@ -67,4 +67,6 @@ class Keyring:
             self._keys[project], _ = await add_key(self._storage, project)
         headers = {"authorization": f"Bearer {self._keys[project]}"}
         response = await self._client.request(method, path, params=list(query), json=body, headers=headers)
+        if response.headers["content-type"].startswith("text/event-stream"):
+            return Answer(response.status_code, {"frames": response.text})
         return Answer(response.status_code, response.json())

@@ -232,3 +232,30 @@ def test_mounting_needs_no_start(make_app: Callable[..., Any], connect: Connect,
         azure = openai.AzureOpenAI(azure_endpoint=f"{root}/ai/assistants", api_version="1", api_key="any")
         with azure:
             assert [each.id for each in azure.beta.assistants.list()] == [assistant.id]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_other_servers_say_by_an_error_that_a_client_has_gone(
+    make_app: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app()
+    messages = iter([{"type": "http.request"}])
+
+    async def receive() -> Any:
+        for message in messages:
+            return message
+        return await asyncio.Event().wait()
+
+    async def send(_: Any) -> None:
+        raise ConnectionResetError
+
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "GET",
+        "path": "/v1/assistants",
+        "query_string": b"",
+        "headers": [],
+    }
+    async with app.router.lifespan_context(app):
+        await app(scope, receive, send)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]

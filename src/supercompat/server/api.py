@@ -46,23 +46,21 @@ class Api:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = _Asked(scope, self._options)
         # First of all: whoever has no key is not given the room for a body.
-        response = await _or_error(asked.request, self._enter(asked))
+        refused = await _or_error(asked.request, self._enter(asked))
         try:
-            response = response or await asked.read(receive)
+            refused = refused or await asked.read(receive)
         except ClientDisconnect:
             return
-        async with anyio.create_task_group() as group:
-
-            async def leave() -> None:
-                await gone(receive)
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(_leave, receive, group.cancel_scope)
+                response = refused or await _or_error(asked.request, self._answer(asked))
+                assert response is not None
+                asked.status = response.status
+                await send_response(response, _unless_gone(send), keep_alive=self._options.keep_alive)
                 group.cancel_scope.cancel()
-
-            group.start_soon(leave)
-            response = response or await _or_error(asked.request, self._answer(asked))
-            assert response is not None
-            asked.status = response.status
-            await send_response(response, send, keep_alive=self._options.keep_alive)
-            group.cancel_scope.cancel()
+        except* ClientDisconnect:
+            pass
         if self._options.access_log:
             asked.log()
 
@@ -161,6 +159,23 @@ class _Asked:
         access.info(
             "%s %s %d %d ms %s", self.request.method, self.request.path, self.status, took, self.request.id
         )
+
+
+async def _leave(receive: Receive, scope: anyio.CancelScope) -> None:
+    await gone(receive)
+    scope.cancel()
+
+
+def _unless_gone(send: Send) -> Send:
+    """Some servers say by an error that the client has gone (ASGI 2.4), uvicorn by a message alone."""
+
+    async def checked(message: Message) -> None:
+        try:
+            await send(message)
+        except OSError:
+            raise ClientDisconnect from None
+
+    return checked
 
 
 def _path(scope: Scope) -> str:
