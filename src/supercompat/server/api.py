@@ -5,7 +5,7 @@ import logging
 import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote
@@ -19,7 +19,7 @@ from supercompat.api.application import refusal, standard_headers, unavailable
 from supercompat.api.exchange import Request, Response, new_request_id
 from supercompat.errors import RequestError, SupercompatError, internal_error
 from supercompat.server.azure import as_openai
-from supercompat.server.doors import Doors
+from supercompat.server.doors import Doors, Entrance
 from supercompat.server.options import ServerOptions
 from supercompat.server.rate import RateLimit
 from supercompat.server.streams import gone, send_response
@@ -48,14 +48,17 @@ class Api:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = _Asked(scope, self._options)
+        # First of all: whoever has no key is not given the room for a body.
+        refused = await _or_error(asked, self._enter(asked))
         try:
-            refused = await asked.read(receive)
+            refused = refused or await asked.read(receive)
         except ClientDisconnect:
             return
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(_leave, receive, group.cancel_scope)
-                response = refused or await self._answer(asked.request)
+                response = refused or await _or_error(asked, self._answer(asked))
+                assert response is not None
                 asked.status = response.status
                 await send_response(response, _unless_gone(send), keep_alive=self._options.keep_alive)
                 group.cancel_scope.cancel()
@@ -64,31 +67,39 @@ class Api:
         if self._options.access_log:
             asked.log()
 
-    async def _answer(self, request: Request) -> Response:
-        try:
-            async with asyncio.timeout(request.read_timeout):
-                if self.is_stopping:
-                    raise RequestError(
-                        "The server is stopping.", status=503, type="server_error", retry_after=1
-                    )
-                entrance = await self._doors.entrance(request.headers)
-                self._rate.count(entrance.caller)
-                response = await answered(entrance.runtime, request)
-            return replace(response, headers={**standard_headers(request), **response.headers})
-        except RequestError as error:
-            return refusal(error, standard_headers(request))
-        except TimeoutError:
-            if request.read_timeout != self._options.request_timeout:
-                # The caller was about to leave by itself, and is to see its own timeout rather than ours.
-                await asyncio.sleep(COURTESY)
-            late = RequestError("The request took too long.", status=504, type="server_error")
-            return refusal(late, standard_headers(request))
-        except SupercompatError as error:
-            logger.exception("%s %s failed (%s)", request.method, request.path, request.id)
-            return unavailable(error, standard_headers(request))
-        except Exception:
-            logger.exception("%s %s failed (%s)", request.method, request.path, request.id)
-            return refusal(internal_error(request.id), standard_headers(request))
+    async def _enter(self, asked: "_Asked") -> None:
+        """Find out where the request goes."""
+        if self.is_stopping:
+            raise RequestError("The server is stopping.", status=503, type="server_error", retry_after=1)
+        asked.entrance = await self._doors.entrance(asked.request.headers)
+        self._rate.count(asked.entrance.caller)
+
+    async def _answer(self, asked: "_Asked") -> Response:
+        assert asked.entrance is not None
+        response = await answered(asked.entrance.runtime, asked.request)
+        return replace(response, headers={**standard_headers(asked.request), **response.headers})
+
+
+async def _or_error(asked: "_Asked", work: Coroutine[Any, Any, Response | None]) -> Response | None:
+    """What the work gives, or the answer that says what went wrong with it."""
+    request = asked.request
+    try:
+        async with asyncio.timeout(request.read_timeout):
+            return await work
+    except RequestError as error:
+        return refusal(error, standard_headers(request))
+    except TimeoutError:
+        if asked.is_impatient:
+            # The caller was about to leave by itself, and is to see its own timeout rather than ours.
+            await asyncio.sleep(COURTESY)
+        late = RequestError("The request took too long.", status=504, type="server_error")
+        return refusal(late, standard_headers(request))
+    except SupercompatError as error:
+        logger.exception("%s %s failed (%s)", request.method, request.path, request.id)
+        return unavailable(error, standard_headers(request))
+    except Exception:
+        logger.exception("%s %s failed (%s)", request.method, request.path, request.id)
+        return refusal(internal_error(request.id), standard_headers(request))
 
 
 class _Asked:
@@ -99,6 +110,7 @@ class _Asked:
         self._incoming = Incoming(scope)
         self._options = options
         self.status = 0
+        self.entrance: Entrance | None = None
         headers = dict(self._incoming.headers)
         self.request = Request(
             method=self._incoming.method,
@@ -108,6 +120,11 @@ class _Asked:
             read_timeout=_patience(headers, options.request_timeout),
             id=_id(headers),
         )
+
+    @property
+    def is_impatient(self) -> bool:
+        """Whether the caller waits for a shorter time than the server would let it."""
+        return self.request.read_timeout != self._options.request_timeout
 
     async def read(self, receive: Receive) -> Response | None:
         """Read the body. Gives the answer, if that is too large or too slow: the rest of it is not waited for.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from supercompat.errors import ConfigurationError, MissingExtraError, SupercompatError
-from supercompat.server import serve
+from supercompat.server import keys, serve
 
 INTERRUPTED = 130
 
@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.set_defaults(command=_demo)
     serve.add(commands)
+    keys.add(commands)
     _add_db(commands)
     return parser
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
-from ipaddress import ip_address
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, get_args, get_origin
@@ -52,14 +51,34 @@ def add(commands: Any) -> None:
         "environment or from files: a provider's usual variable, as GROQ_API_KEY, or GROQ_API_KEY_FILE. "
         "Needs the extra: pip install 'supercompat[server]'",
     )
-    serve.add_argument("--config", type=Path, metavar="FILE", help=f"(default: {FILE}, if there is one)")
     serve.add_argument("--demo", action="store_true", help="let a small local model answer: no key needed")
+    add_settings(serve, [each.name for each in SETTINGS])
+    serve.set_defaults(command=_serve)
+
+
+def add_settings(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
+    """Add the flags of these settings, and the one for the file."""
+    from supercompat.server.settings import FILE, SETTINGS
+
+    parser.add_argument("--config", type=Path, metavar="FILE", help=f"(default: {FILE}, if there is one)")
     groups: dict[type, Any] = {}
     for setting in SETTINGS:
-        if setting.owner not in groups:
-            groups[setting.owner] = serve.add_argument_group(_title(setting.owner))
-        groups[setting.owner].add_argument(setting.flag, dest=setting.name, **_shape(setting))
-    serve.set_defaults(command=_serve)
+        if setting.name in names:
+            if setting.owner not in groups:
+                groups[setting.owner] = parser.add_argument_group(_title(setting.owner))
+            groups[setting.owner].add_argument(setting.flag, dest=setting.name, **_shape(setting))
+
+
+def configured(arguments: argparse.Namespace) -> "Configuration":
+    """What the flags, the variables and the file say together.
+
+    Raises:
+        ConfigurationError: a name or a value makes no sense.
+    """
+    from supercompat.server.settings import SETTINGS, load
+
+    flags = {each.name: getattr(arguments, each.name) for each in SETTINGS if hasattr(arguments, each.name)}
+    return load(flags, file=arguments.config)
 
 
 def _title(owner: type) -> str:
@@ -92,12 +111,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     for package in ("starlette", "uvicorn"):
         if find_spec(package) is None:
             raise MissingExtraError(package, "server")
-    from supercompat.server.settings import SETTINGS, load
-
-    flags = {each.name: getattr(arguments, each.name) for each in SETTINGS if hasattr(arguments, each.name)}
-    configuration = load(flags, file=arguments.config)
+    configuration = configured(arguments)
     serving = configuration.serving
-    require_loopback(serving.host)
     if serving.workers > 1 and serving.database_url.partition(":")[0].partition("+")[0] == "sqlite":
         raise ConfigurationError(
             f"{serving.workers} worker processes need PostgreSQL: SQLite has one writer. Give --database "
@@ -140,12 +155,13 @@ def _run(configuration: "Configuration") -> int:
     from uvicorn.supervisors import Multiprocess
 
     from supercompat.server.providers import Providers
-    from supercompat.server.worker import Worker, storage_of
+    from supercompat.server.settings import storage_of
+    from supercompat.server.worker import Worker
 
     serving = configuration.serving
     # Here, what is wrong is one sentence; in the processes that serve it would be a traceback.
     Providers(configuration.providers).routes(serving.routes, serving.provider)
-    asyncio.run(_prepare(storage_of(configuration)))
+    asyncio.run(_prepare(storage_of(configuration), serving.host))
     with _listening(serving.host, serving.port) as listener:
         config = uvicorn.Config(
             Worker(configuration),
@@ -176,15 +192,19 @@ def _run(configuration: "Configuration") -> int:
 def _ignore(number: int, frame: FrameType | None) -> None: ...
 
 
-async def _prepare(storage: "StorageAdapter") -> None:
-    """Look whether the database can be used; a file of SQLite is made, or upgraded.
+async def _prepare(storage: "StorageAdapter", host: str) -> None:
+    """Look whether the database can be used, and whether its keys allow to listen on `host`. A file of SQLite is made,
+    or upgraded.
 
     Raises:
+        ConfigurationError: they don't.
         StorageError
     """
+    from supercompat.server.authentication import check_host
+
     store = storage.open()
     try:
-        await store.transact(lambda _: None)
+        await check_host(store, host)
     finally:
         await store.aclose()
 
@@ -225,19 +245,3 @@ def listen(host: str, port: int) -> socket.socket:
 def _say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
-
-
-def require_loopback(host: str) -> None:
-    """Refuse an address that others can reach.
-
-    Raises:
-        ConfigurationError: it is one.
-    """
-    try:
-        is_loopback = host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not is_loopback:
-        raise ConfigurationError(
-            f"Without API keys the server listens on this machine alone: --host 127.0.0.1, not {host}."
-        )

@@ -19,6 +19,7 @@ from supercompat.errors import ConfigurationError
 from supercompat.options import Options
 from supercompat.server.options import ServerOptions
 from supercompat.server.providers import ProviderSettings
+from supercompat.storage_adapters.sql.adapter import SQLAlchemyStorageAdapter
 
 FILE: Final = "supercompat.toml"
 PREFIX: Final = "SUPERCOMPAT_"
@@ -187,6 +188,16 @@ def load(
         options=Options(**{**DEFAULTS, **of(Options)}),
         providers=providers,
     )
+
+
+def storage_of(configuration: Configuration) -> SQLAlchemyStorageAdapter:
+    """The storage.
+
+    Raises:
+        ConfigurationError: the URL can't be served.
+    """
+    serving = configuration.serving
+    return SQLAlchemyStorageAdapter(serving.database_url, schema=serving.database_schema)
 
 
 def _read(file: Path, *, is_optional: bool) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from starlette.applications import Starlette
 
 from supercompat.run_adapters.completions import CompletionsRunAdapter
 from supercompat.server.asgi import application
-from supercompat.server.doors import Doors, OneDoor
+from supercompat.server.doors import Doors
+from supercompat.server.project_doors import ProjectDoors
 from supercompat.server.providers import Providers
-from supercompat.server.settings import Configuration
-from supercompat.storage_adapters.sql.adapter import SQLAlchemyStorageAdapter
+from supercompat.server.settings import Configuration, storage_of
 from supercompat.transport.sdk import compose
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Worker:
             serving.models,
             configuration.options,
         )
-        doors = OneDoor(composition)
+        doors = ProjectDoors(composition, host=serving.host, origins=configuration.server.cors_origins)
 
         @asynccontextmanager
         async def around(stop: Callable[[], None]) -> AsyncIterator[None]:
@@ -50,16 +50,6 @@ class Worker:
             await providers.aclose()
 
         return application(doors, configuration.server, around=around)
-
-
-def storage_of(configuration: Configuration) -> SQLAlchemyStorageAdapter:
-    """The storage.
-
-    Raises:
-        ConfigurationError: the URL can't be served.
-    """
-    serving = configuration.serving
-    return SQLAlchemyStorageAdapter(serving.database_url, schema=serving.database_schema)
 
 
 async def _begin(doors: Doors) -> None:

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext, suppress
 from hashlib import sha256
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -19,6 +19,9 @@ from supercompat.storage_adapters.sql.collections import TableTransaction
 from supercompat.storage_adapters.sql.engines import Source, upgrade_command
 from supercompat.storage_adapters.sql.schema import check
 from supercompat.storage_adapters.sql.store import silence
+
+if TYPE_CHECKING:
+    from supercompat.storage_adapters.sql.news import Listener
 
 T = TypeVar("T")
 
@@ -53,6 +56,7 @@ class Pool:
         self._command = upgrade_command(self._engine.url, schema)
         self._has_tables = False
         self._was_there = False
+        self._listener: Listener | None = None
         self._users = set[object]()
         self._process = os.getpid()
         drivers = set[Any]()
@@ -77,6 +81,8 @@ class Pool:
         """Count it no more. The last one closes the connections."""
         self._users.discard(user)
         if self._is_left():
+            if self._listener is not None:
+                await self._listener.aclose()
             if self._is_ours:
                 await self._engine.dispose()
             self._finish()
@@ -136,13 +142,15 @@ class Pool:
 
     @asynccontextmanager
     async def news(self, project: str) -> AsyncGenerator[AsyncIterator[str | None]]:
-        """What the other transactions of this database change."""
+        """What the other transactions of this database change. All who listen share one connection."""
         if self._engine.driver != "psycopg":
             yield silence()
             return
-        from supercompat.storage_adapters.sql.news import Listener
+        if self._listener is None:
+            from supercompat.storage_adapters.sql.news import Listener
 
-        async with Listener(self._engine, self._channel, project, lambda: self.is_closed) as heard:
+            self._listener = Listener(self._engine, self._channel, lambda: self.is_closed)
+        async with self._listener.news(project) as heard:
             yield heard
 
     def _check(self, connection: sa.Connection) -> None:
