@@ -52,6 +52,7 @@ from supercompat.storage_adapters.sql.tables import (
     steps,
     threads,
 )
+from supercompat.wire.ids import PREFIXED
 from supercompat.wire.objects import Assistant, Message, Resource, RunStatus, RunStep, Thread
 
 R = TypeVar("R", bound=Resource)
@@ -239,6 +240,8 @@ class TableTransaction:
     Args:
         channel: where PostgreSQL notifies of each run that changes, as `<project>:<run id>`; None for no notice.
     """
+
+    ids = PREFIXED
 
     def __init__(self, connection: sa.Connection, project: str, channel: str | None = None) -> None:
         self._connection = connection
