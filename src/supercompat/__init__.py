@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from supercompat.options import Options
     from supercompat.run_adapters.completions import CompletionsRunAdapter
     from supercompat.storage_adapters.memory import MemoryStorageAdapter
+    from supercompat.storage_adapters.prisma import PrismaStorageAdapter
     from supercompat.storage_adapters.sql import SQLAlchemyStorageAdapter
     from supercompat.transport.sdk import async_supercompat, supercompat
 
@@ -27,6 +28,7 @@ __all__ = [
     "MistralClientAdapter",
     "OpenAIClientAdapter",
     "Options",
+    "PrismaStorageAdapter",
     "SQLAlchemyStorageAdapter",
     "async_supercompat",
     "supercompat",
@@ -41,6 +43,7 @@ _HOMES = {
     "MistralClientAdapter": "client_adapters.mistral",
     "OpenAIClientAdapter": "client_adapters.openai",
     "Options": "options",
+    "PrismaStorageAdapter": "storage_adapters.prisma",
     "SQLAlchemyStorageAdapter": "storage_adapters.sql",
     "async_supercompat": "transport.sdk",
     "supercompat": "transport.sdk",

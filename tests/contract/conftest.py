@@ -22,6 +22,7 @@ from supercompat import (
     MemoryStorageAdapter,
     OpenAIClientAdapter,
     Options,
+    PrismaStorageAdapter,
     SQLAlchemyStorageAdapter,
     async_supercompat,
     supercompat,
@@ -43,6 +44,8 @@ class Setup:
     @property
     def is_core(self) -> bool:
         """Whether tests of the core run on it in `make test` too."""
+        if self.storage.startswith("prisma-"):
+            return self == OF_PRISMA[0]
         return self.storage != "postgresql" or self.door == self.provider
 
     def __str__(self) -> str:
@@ -55,8 +58,21 @@ ELSEWHERE = Setup("http", "any", "any")
 #: What a client of the SDK takes, and so any server's.
 SDK_SETTINGS = {"timeout", "max_retries"}
 
+#: Prisma's tables, in each flavour.
+OF_PRISMA = [
+    Setup("async", "async", "prisma-uuid"),
+    Setup("sync", "sync", "prisma-uuid"),
+    Setup("sync", "async", "prisma-text"),
+    Setup("async", "sync", "prisma-named"),
+    Setup("async", "async", "prisma-first"),
+]
+
 SETUPS = [
-    Setup(*each) for each in product(("sync", "async"), ("sync", "async"), ("sqlite", "memory", "postgresql"))
+    *(
+        Setup(*each)
+        for each in product(("sync", "async"), ("sync", "async"), ("sqlite", "memory", "postgresql"))
+    ),
+    *OF_PRISMA,
 ]
 
 
@@ -115,6 +131,8 @@ def storage_of(name: str, request: pytest.FixtureRequest) -> StorageAdapter:
     """A new storage of this kind."""
     if name == "memory":
         return MemoryStorageAdapter()
+    if name.startswith("prisma-"):
+        return PrismaStorageAdapter(request.getfixturevalue("make_prisma_url")(name.removeprefix("prisma-")))
     if name == "postgresql":
         return SQLAlchemyStorageAdapter(request.getfixturevalue("postgres_url"))
     return SQLAlchemyStorageAdapter(f"sqlite:///{request.getfixturevalue('tmp_path') / 'assistants.db'}")
