@@ -67,6 +67,17 @@ OF_PRISMA = [
     Setup("async", "async", "prisma-first"),
 ]
 
+#: Tests of what Prisma's tables can't keep, and why. They have to fail there.
+BARE_IDS = "ids in Prisma's tables have no prefix"
+NOT_WITH_PRISMA = {
+    "test_only_a_model": BARE_IDS,
+    "test_string_content_is_one_text_part": BARE_IDS,
+    "test_create_without_anything": BARE_IDS,
+    "test_bodies_are_indented_json": BARE_IDS,
+    "test_id_with_a_wrong_prefix": BARE_IDS,
+    "test_cursors_that_are_refused": BARE_IDS,
+}
+
 SETUPS = [
     *(
         Setup(*each)
@@ -84,11 +95,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     is_core = metafunc.definition.get_closest_marker("core") is not None
     quick = [each for each in SETUPS if each.is_core] if is_core else SETUPS[:1]
+    name = metafunc.definition.name
     params = [
-        pytest.param(setup, id=str(setup), marks=[] if setup in quick else [pytest.mark.slow])
+        pytest.param(setup, id=str(setup), marks=_marks(setup, name, is_quick=setup in quick))
         for setup in SETUPS
     ]
     metafunc.parametrize("setup", params)
+
+
+def _marks(setup: Setup, test: str, *, is_quick: bool) -> list[pytest.MarkDecorator]:
+    marks = [] if is_quick else [pytest.mark.slow]
+    if setup in OF_PRISMA and test in NOT_WITH_PRISMA:
+        marks.append(pytest.mark.xfail(reason=NOT_WITH_PRISMA[test], strict=True))
+    return marks
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from supercompat.storage_adapters.prisma import fields, tables
 from supercompat.storage_adapters.prisma.fields import Fields
 from supercompat.storage_adapters.prisma.tables import PrismaTables
 from supercompat.storage_adapters.protocol import Row, RunRow
-from supercompat.wire.objects import Assistant, Message, Resource, Run, RunStep, Thread
+from supercompat.wire.objects import ACTIVE_STATUSES, Assistant, Message, Resource, Run, RunStep, Thread
 
 R = TypeVar("R", bound=Resource)
 
@@ -126,5 +126,9 @@ def kinds_of(of: PrismaTables) -> Kinds:
 def read_run(kind: Kind[Run], values: Mapping[str, Any]) -> RunRow:
     """A run with its ownership; one that Node made has none."""
     row = kind.row(values)
+    run = row.object
+    if run.status not in ACTIVE_STATUSES:
+        # The column takes no NULL, and keeps the moment.
+        run = run.changed(expires_at=None)
     owned = (values["side_owner"], values["side_lease_until"] or 0.0, values["side_fence"] or 0)
-    return RunRow(row.object, row.private, *owned)
+    return RunRow(run, row.private, *owned)
