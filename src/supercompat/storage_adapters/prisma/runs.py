@@ -64,7 +64,7 @@ class PrismaRuns:
         return None if found is None else read_run(self._kinds.runs, self._kinds.runs.named(found))
 
     def basis(self, thread_id: str, assistant_id: str) -> RunBasis | None:
-        if self._threads.get(thread_id, lock=True) is None:
+        if not self._threads.lock(thread_id):
             return None
         assistants = PrismaAssistants(self._connection, self._kinds, self._kinds.assistants)
         asked = has_user_message(self._connection, self._kinds, thread_id)
@@ -74,7 +74,7 @@ class PrismaRuns:
         run = row.object
         if run.status in ACTIVE_STATUSES:
             # Held by whoever makes a run here. Node does not ask for it.
-            self._threads.get(run.thread_id, lock=True)
+            self._threads.lock(run.thread_id)
             winner = self.active(run.thread_id)
             if winner is not None:
                 return winner
@@ -149,7 +149,7 @@ class _RunRows(PrismaCollection[Run]):
 
     def stored(self, id: str, *, lock: bool) -> Mapping[str, Any] | None:
         """What both say, by column."""
-        if lock and not self._lock(id):
+        if lock and not self.lock(id):
             return None
         view = self._kind.view
         columns = (view.c[name] for name in self._kind.columns)
