@@ -250,6 +250,23 @@ def test_on_crash_restart(crash: Crash) -> None:
     nothing_is_open(asked, run)
 
 
+@pytest.mark.conforms("C-115", "C-118")
+def test_with_others_in_line_behind_it(crash: Crash) -> None:
+    """Nobody waits with them any more, but they come all the same, one after another."""
+    victim = crash.victim()
+    asked = in_mid_text(victim, crash.scene.provider)
+    crash.scene.provider.reply(text("Second"), text("Third"))
+    for words in ("Two?", "Three?"):
+        more = [{"role": "user", "content": words}]
+        asked.start(additional_messages=more, extra_headers={"supercompat-active-run": "enqueue"})
+    asked, run = crash.kill(victim, asked)
+    assert sorted(each.status for each in _runs(asked)) == ["completed", "completed", "failed"]
+    said = [texts(message)[0] for message in asked.messages()]
+    assert said == ["Hi", "Hel", "Two?", "Second", "Three?", "Third"]
+    assert len(crash.scene.provider.requests) == 3
+    nothing_is_open(asked, run)
+
+
 @pytest.mark.conforms("C-103", "C-104", "C-115")
 def test_expiry_needs_no_lease_to_end(crash: Crash) -> None:
     """It follows from what is stored."""

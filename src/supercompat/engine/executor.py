@@ -3,23 +3,28 @@
 from collections.abc import Collection as Some
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import anyio
 
 from supercompat.clock import Clock
 from supercompat.engine.driver import Driver
+from supercompat.engine.estimates import Estimates
 from supercompat.engine.feed import Feed
 from supercompat.engine.lifecycle import move
+from supercompat.engine.line import brought
 from supercompat.engine.patience import Transacting
 from supercompat.engine.reducer import Change, Output, Reducer
 from supercompat.engine.sent import noted
 from supercompat.engine.transcript import BudgetSpentError, Prompt, build_request, read_history
 from supercompat.errors import ProviderError
-from supercompat.model.events import ModelEvent
-from supercompat.storage_adapters.protocol import History, Parts, Row, RunRow, Transaction
+from supercompat.model.events import ModelEvent, UsageReported
+from supercompat.storage_adapters.protocol import History, Parts, Row, RunRow, StoredStatus, Transaction
 from supercompat.wire.events import AssistantEvent
-from supercompat.wire.objects import LastError, Message, Run, RunStatus, RunStep
+from supercompat.wire.objects import LastError, Message, Run, RunStep
+
+#: A run that a pass may pick up.
+AT_WORK: Final = ("queued", "in_progress")
 
 
 class LostRunError(Exception):
@@ -32,13 +37,23 @@ class Pass:
     Args:
         row: the run, owned by this process, queued (or in progress when it is taken over before it said anything).
         feed: where its events go.
+        estimates: of tokens; learns what the provider counted.
 
     Attributes:
         is_over: its end was stored and published.
         shown: the status of each thing that changed, as it was published last.
     """
 
-    def __init__(self, row: RunRow, feed: Feed, *, store: Transacting, driver: Driver, clock: Clock) -> None:
+    def __init__(
+        self,
+        row: RunRow,
+        feed: Feed,
+        *,
+        store: Transacting,
+        driver: Driver,
+        estimates: Estimates,
+        clock: Clock,
+    ) -> None:
         self.is_over = False
         self.shown: dict[str, str] = {}
         self._row = row
@@ -46,6 +61,7 @@ class Pass:
         self._store = store
         self._driver = driver
         self._window = driver.context_window(row.object.model)
+        self._estimates = estimates
         self._clock = clock
         self._reducer: Reducer | None = None
         self._kept: Message | None = None
@@ -62,6 +78,10 @@ class Pass:
             reducer, prompt = await self._pick_up()
             async with self._driver.drive(prompt.request) as events:
                 async for event in events:
+                    if isinstance(event, UsageReported):
+                        self._estimates.learn(
+                            prompt.request.model, estimated=prompt.tokens, counted=event.usage.prompt
+                        )
                     await self._apply(event, reducer)
             await self._end(reducer.finish())
         except BudgetSpentError as spent:
@@ -79,7 +99,7 @@ class Pass:
         if how == "cancelled":
             await self._end(reducer.cancel(), expected=("cancelling",))
         else:
-            await self._end(reducer.expire(), expected=("queued", "in_progress", "cancelling"))
+            await self._end(reducer.expire(), expected=("enqueued", "queued", "in_progress", "cancelling"))
 
     async def fail(self, error: LastError) -> None:
         """End a pass that met a defect of ours."""
@@ -132,17 +152,21 @@ class Pass:
         now = int(self._clock.now())
         if run.status == "queued":
             run = move(run, "in_progress", started_at=now)
-        row = replace(self._row, object=run)
+        private, messages = brought(self._row.private, now)
+        row = replace(self._row, object=run, private=private)
+        correction = self._estimates.correction(run.model)
 
         def work(tx: Transaction) -> tuple[RunRow, str | None, Prompt | BudgetSpentError]:
-            history = read_history(tx, row, self._window)
-            prompt = _built(row, history, self._window)
+            if messages and not tx.runs.put(row, expected=AT_WORK, parts=Parts(new_messages=messages)):
+                raise LostRunError
+            history = read_history(tx, row, self._window, correction)
+            prompt = _built(row, history, self._window, correction)
             taken = row
             if isinstance(prompt, Prompt):
-                taken = replace(
-                    row, private=noted(row.private, prompt, history, window=self._window, now=now)
-                )
-            if not tx.runs.put(taken, expected=("queued", "in_progress")):
+                tokens = round(prompt.tokens * correction)
+                note = noted(row.private, prompt, history, tokens=tokens, window=self._window, now=now)
+                taken = replace(row, private=note)
+            if not tx.runs.put(taken, expected=AT_WORK):
                 raise LostRunError
             return taken, history.last_message, prompt
 
@@ -165,7 +189,7 @@ class Pass:
             self._feed.publish(output for output in outputs if isinstance(output, AssistantEvent))
 
     async def _end(
-        self, outputs: Sequence[Output], *, expected: Sequence[RunStatus] = ("in_progress",)
+        self, outputs: Sequence[Output], *, expected: Sequence[StoredStatus] = ("in_progress",)
     ) -> None:
         await self._commit(outputs, expected=expected)
         self._note(outputs)
@@ -176,7 +200,7 @@ class Pass:
         self.shown |= {each.id: each.status for each in changed}
 
     async def _commit(
-        self, outputs: Iterable[Output], *, expected: Sequence[RunStatus] = ("in_progress",)
+        self, outputs: Iterable[Output], *, expected: Sequence[StoredStatus] = ("in_progress",)
     ) -> None:
         """Store the changes in one transaction, then publish everything in order (C-159).
 
@@ -202,9 +226,9 @@ class Pass:
         )
 
 
-def _built(row: RunRow, history: History, window: int) -> Prompt | BudgetSpentError:
+def _built(row: RunRow, history: History, window: int, correction: float) -> Prompt | BudgetSpentError:
     try:
-        return build_request(row, history, window)
+        return build_request(row, history, window, correction)
     except BudgetSpentError as spent:
         return spent
 
@@ -213,7 +237,9 @@ def _events(output: Output) -> list[AssistantEvent]:
     return output.events() if isinstance(output, Change) else [output]
 
 
-def write(tx: Transaction, owned: RunRow, changes: Sequence[Change], expected: Sequence[RunStatus]) -> None:
+def write(
+    tx: Transaction, owned: RunRow, changes: Sequence[Change], expected: Sequence[StoredStatus]
+) -> None:
     """Store the last state of each thing that changed, if the run is still whose it was.
 
     Raises:

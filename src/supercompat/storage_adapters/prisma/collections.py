@@ -196,7 +196,13 @@ def _lock_whole(table: sa.Table) -> sa.Select[Any]:
 @cache
 def _lock_active(runs: sa.Table) -> sa.Select[Any]:
     of_thread = runs.c.threadId == sa.bindparam("of_thread")
-    return sa.select(runs.c.id).where(of_thread, runs.c.status.in_(ACTIVE)).with_for_update(key_share=True)
+    # Oldest first, as those do who end a run and then promote the next one.
+    return (
+        sa.select(runs.c.id)
+        .where(of_thread, runs.c.status.in_(ACTIVE))
+        .order_by(runs.c.createdAt, runs.c.id)
+        .with_for_update(key_share=True)
+    )
 
 
 @cache
