@@ -2,17 +2,22 @@
 
 import re
 import runpy
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from fastapi import FastAPI
+from openai import OpenAI
 
+from supercompat import SQLAlchemyStorageAdapter, asgi_app
 from supercompat.testing import (
     AnthropicServer,
     MistralServer,
     Received,
     Reply,
+    ScriptedModel,
     ScriptedServer,
     call,
     reasoning,
@@ -20,6 +25,8 @@ from supercompat.testing import (
     tool_calls,
 )
 from tests.prisma.node import node
+from tests.server.processes import Served
+from tests.server.serving import served
 
 ROOT = Path(__file__).parents[1]
 
@@ -228,11 +235,54 @@ def test_image(capsys: pytest.CaptureFixture[str]) -> None:
     assert [said[0], *said[3:]] == ["The run is completed.", "A red dot."]
 
 
+# Those that need a server
+
+
+def test_resumed_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    storage = SQLAlchemyStorageAdapter(f"sqlite:///{tmp_path / 'served.db'}")
+    model = ScriptedModel(text("Once", " upon", " a", " time."))
+    with served(asgi_app(client=model, storage=storage)) as url:
+        monkeypatch.setattr("sys.argv", ["resumed_stream.py", url])
+        run("resumed_stream")
+    assert capsys.readouterr().out.splitlines() == ["Once upon a time.", "The run is completed."]
+
+
 def test_each_example_is_tested() -> None:
     names = {path.stem for path in (ROOT / "examples").glob("*.py")}
     without_key = {"cancel", "dropped_line", "two_runs", "missing_output", "image"}
-    assert (
-        names
-        == {"quickstart", "async_stream", "function_tool", "three_providers", "prisma_tables", "own_tests"}
-        | without_key
+    with_a_server = {"resumed_stream", "mounted"}
+    others = {"quickstart", "async_stream", "function_tool", "three_providers", "prisma_tables", "own_tests"}
+    assert names == others | without_key | with_a_server
+
+
+@pytest.mark.parametrize("framework", ["starlette", "fastapi"])
+def test_the_api_in_an_application_of_ones_own(groq: ScriptedServer, framework: str) -> None:
+    example = runpy.run_path(str(ROOT / "examples" / "mounted.py"))
+    app: Any = example["app"]
+    if framework == "fastapi":
+        app = FastAPI()
+        app.mount("/ai", example["assistants"])
+    groq.reply(text("Hel", "lo"))
+    with served(app) as root, OpenAI(base_url=f"{root}/ai/v1", api_key="none") as client:
+        assistant = client.beta.assistants.create(model="llama-3.3-70b-versatile")
+        thread = client.beta.threads.create(messages=[{"role": "user", "content": "Hi"}])
+        with client.beta.threads.runs.stream(thread_id=thread.id, assistant_id=assistant.id) as stream:
+            assert "".join(stream.text_deltas) == "Hello"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/server.md"])
+def test_the_api_over_http_as_it_is_printed(page: str, groq: ScriptedServer, tmp_path: Path) -> None:
+    block = re.search(
+        r"^```console\nURL=http://127\.0\.0\.1:8000(.*?)^```$",
+        (ROOT / page).read_text(),
+        re.DOTALL | re.MULTILINE,
     )
+    assert block
+    groq.reply(text("Oslo", "."))
+    with Served(tmp_path, "--provider", "groq", GROQ_BASE_URL=groq.url, GROQ_API_KEY="test-key") as server:
+        program = f"URL={server.root}{block[1]}"
+        done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=True, timeout=30)
+    assert '"value":"Oslo"' in done.stdout
+    assert done.stdout.endswith("event: done\ndata: [DONE]\n\n")

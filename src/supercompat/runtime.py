@@ -12,13 +12,17 @@ from supercompat.api.routes import Services
 from supercompat.client_adapters.base import Connection
 from supercompat.client_adapters.router import ModelRouter
 from supercompat.engine.job import WRITE_TIMEOUT
-from supercompat.engine.supervisor import Supervisor, settled
+from supercompat.engine.presence import Presence
+from supercompat.engine.supervisor import LOOK, Supervisor, presence_for, settled
+from supercompat.engine.timer import Timer
+from supercompat.errors import ClosedError
 from supercompat.options import Options
 from supercompat.run_adapters.base import RunAdapter
 from supercompat.services.assistants import Assistants
 from supercompat.services.chat import Chat
 from supercompat.services.context import Contexts
 from supercompat.services.core import Core
+from supercompat.services.events import Events
 from supercompat.services.messages import Messages
 from supercompat.services.runs import Runs
 from supercompat.services.steps import Steps
@@ -37,10 +41,14 @@ class Composition:
 
 
 class Runtime:
-    """A composition at work on one event loop. Made by `start`."""
+    """A composition at work on one event loop, for one project. Made by `start`, or by `Projects`.
+
+    Args:
+        connection: closed with this; None if it is somebody else's.
+    """
 
     def __init__(
-        self, application: Application, supervisor: Supervisor, store: Store, connection: Connection
+        self, application: Application, supervisor: Supervisor, store: Store, connection: Connection | None
     ) -> None:
         self._application = application
         self._supervisor = supervisor
@@ -55,14 +63,26 @@ class Runtime:
         """The id under which this runtime owns runs."""
         return self._supervisor.owner
 
+    async def begin(self) -> None:
+        """Be ready for requests, and for the end of the loop. Nothing is looked for, nobody is asked."""
+        await anext(self._end_of_loop)
+
     async def start(self, orphans_of: Sequence[str]) -> None:
-        """Take over the runs that nobody owns.
+        """Begin, and take over the runs that nobody owns, now and again and again.
 
         Raises:
             StorageError
         """
-        await anext(self._end_of_loop)
+        await self.begin()
         await self._supervisor.start(orphans_of)
+
+    async def take_over(self) -> None:
+        """Take over the runs that nobody owns, once.
+
+        Raises:
+            StorageError
+        """
+        await self._supervisor.take_over()
 
     async def handle(self, request: Request) -> Response:
         """Answer a request. To be run as a task of its own, which `close` ends if it takes too long."""
@@ -94,7 +114,8 @@ class Runtime:
         """
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._store.aclose)
-            stack.push_async_callback(self._connection.aclose)
+            if self._connection is not None:
+                stack.push_async_callback(self._connection.aclose)
             stack.push_async_callback(self._supervisor.close)
             stack.push_async_callback(self._end_requests)
             try:
@@ -121,13 +142,7 @@ async def start(composition: Composition, *, own_pool: bool, orphans_of: Sequenc
     """
     store = composition.storage.open(own_pool=own_pool)
     connection = composition.client.connect(own_pool=own_pool)
-    supervisor = Supervisor(
-        store=store,
-        driver=composition.run_adapter.driver(connection),
-        options=composition.options,
-    )
-    core = Core(store, supervisor, composition.options, composition.client.serves)
-    application = Application(_services(core, connection), strict=composition.options.strict)
+    application, supervisor = _compose(composition, store, connection)
     runtime = Runtime(application, supervisor, store, connection)
     try:
         await runtime.start(orphans_of)
@@ -135,6 +150,84 @@ async def start(composition: Composition, *, own_pool: bool, orphans_of: Sequenc
         await runtime.close(drain=0)
         raise
     return runtime
+
+
+class Projects:
+    """A composition at work for many projects, on one event loop: a runtime for each that is asked for, or has runs
+    to be taken over. They share the connections of the storage, and that to the provider.
+
+    A project that nobody asks for costs nothing: one look finds the runs that nobody carries out, of all projects.
+    """
+
+    def __init__(self, composition: Composition) -> None:
+        lease = composition.options.lease
+        self._composition = composition
+        self._runtimes: dict[str, Runtime] = {}
+        self._presence = presence_for(lease)
+        self._store = composition.storage.open()
+        self._connection = composition.client.connect(own_pool=False)
+        self._reaper = Timer("supercompat reaper", lease * LOOK, self._take_over)
+        self._is_closing = False
+
+    @property
+    def store(self) -> Store:
+        """For what belongs to no project. Closed with this."""
+        return self._store
+
+    def start(self) -> None:
+        """Take over the runs that nobody owns, of all projects, from now on. A database that is away is waited for."""
+        if self._store.durable:
+            self._reaper.start()
+            self._reaper.hurry()
+
+    async def runtime(self, project: str) -> Runtime:
+        """The runtime that answers for a project.
+
+        Raises:
+            ClosedError
+        """
+        runtime = self._runtimes.get(project)
+        if runtime is None:
+            if self._is_closing:
+                raise ClosedError("The server was closed.")
+            store = self._composition.storage.open(project=project)
+            application, supervisor = _compose(self._composition, store, self._connection, self._presence)
+            runtime = self._runtimes[project] = Runtime(application, supervisor, store, connection=None)
+            await runtime.begin()
+        return runtime
+
+    async def close(self, drain: float) -> None:
+        """Wait `drain` seconds for running runs and requests, hand over the rest, close all that was opened."""
+        if self._is_closing:
+            return
+        self._is_closing = True
+        self._reaper.stop()
+        if self._reaper.task is not None:
+            await settled([self._reaper.task], WRITE_TIMEOUT)
+        await asyncio.gather(*(runtime.close(drain) for runtime in self._runtimes.values()))
+        await self._connection.aclose()
+        await self._store.aclose()
+
+    async def _take_over(self) -> None:
+        now = self._composition.options.clock.now()
+        projects = await self._store.transact(lambda tx: tx.runs.left_behind(now), urgent=True)
+        self._presence.seen()
+        for project in projects:
+            if not self._is_closing:
+                await (await self.runtime(project)).take_over()
+
+
+def _compose(
+    composition: Composition, store: Store, connection: Connection, presence: Presence | None = None
+) -> tuple[Application, Supervisor]:
+    supervisor = Supervisor(
+        store=store,
+        driver=composition.run_adapter.driver(connection),
+        options=composition.options,
+        presence=presence,
+    )
+    core = Core(store, supervisor, composition.options, composition.client.serves)
+    return Application(_services(core, connection), strict=composition.options.strict), supervisor
 
 
 def _services(core: Core, connection: Connection) -> Services:
@@ -145,5 +238,6 @@ def _services(core: Core, connection: Connection) -> Services:
         runs=Runs(core),
         steps=Steps(core),
         contexts=Contexts(core),
+        events=Events(core),
         chat=Chat(connection),
     )

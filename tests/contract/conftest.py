@@ -23,7 +23,9 @@ from supercompat import (
     OpenAIClientAdapter,
     Options,
     PrismaStorageAdapter,
+    ServerOptions,
     SQLAlchemyStorageAdapter,
+    asgi_app,
     async_supercompat,
     supercompat,
 )
@@ -31,15 +33,22 @@ from supercompat.storage_adapters.protocol import StorageAdapter
 from supercompat.testing import ScriptedServer
 from tests.contract.blocking import Blocking
 from tests.contract.judge import Judge
+from tests.contract.over_http import Network, network
 
 
 @dataclass(frozen=True)
 class Setup:
-    """One combination."""
+    """One combination.
+
+    Args:
+        door: whether the client is synchronous or asynchronous.
+        over: whether it is answered in its own process, or over HTTP.
+    """
 
     door: str
     provider: str
     storage: str
+    over: str = "process"
 
     @property
     def is_core(self) -> bool:
@@ -49,7 +58,8 @@ class Setup:
         return self.storage != "postgresql" or self.door == self.provider
 
     def __str__(self) -> str:
-        return f"{self.door}-{self.provider}-{self.storage}"
+        over = "http-" if self.over == "http" else ""
+        return f"{over}{self.door}-{self.provider}-{self.storage}"
 
 
 #: A server that somebody else started.
@@ -83,8 +93,19 @@ SETUPS = [
         Setup(*each)
         for each in product(("sync", "async"), ("sync", "async"), ("sqlite", "memory", "postgresql"))
     ),
+    Setup("sync", "async", "sqlite", "http"),
+    Setup("async", "sync", "postgresql", "http"),
     *OF_PRISMA,
 ]
+
+#: Tests that say nothing over HTTP, and why. `tests/server/test_streams.py` has those that stand for them there.
+NOT_OVER_HTTP = {
+    "test_a_slow_reader_holds_up_nobody": "the sockets' buffers take the whole of its stream",
+    "test_a_slow_reader_of_a_long_call": "likewise",
+}
+
+#: What the server is told instead of the client.
+SETTINGS = ("client", "storage", "run_adapter", "models", "options")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -93,9 +114,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.config.getoption("--against"):
         metafunc.parametrize("setup", [pytest.param(ELSEWHERE, id="http")])
         return
+    setups = [
+        each for each in SETUPS if each.over != "http" or metafunc.function.__name__ not in NOT_OVER_HTTP
+    ]
     is_core = metafunc.definition.get_closest_marker("core") is not None
-    quick = [each for each in SETUPS if each.is_core] if is_core else SETUPS[:1]
-    setups = [each for each in SETUPS if each not in OF_PRISMA or _can_be_kept(metafunc.definition)]
+    setups = [each for each in setups if each not in OF_PRISMA or _can_be_kept(metafunc.definition)]
+    quick = [each for each in setups if each.is_core] if is_core else setups[:1]
     params = [
         pytest.param(setup, id=str(setup), marks=[] if setup in quick else [pytest.mark.slow])
         for setup in setups
@@ -119,6 +143,13 @@ def provider(pytestconfig: pytest.Config) -> Iterator[ScriptedServer]:
 MakeClient = Callable[..., OpenAI]
 
 
+@pytest.fixture(scope="session")
+def http() -> Iterator[Network]:
+    """What the clients over HTTP are answered by."""
+    with network() as served:
+        yield served
+
+
 @pytest.fixture
 def make_client(
     setup: Setup, provider: ScriptedServer, request: pytest.FixtureRequest
@@ -131,6 +162,9 @@ def make_client(
     with ExitStack() as stack:
         if setup == ELSEWHERE:
             yield partial(_client_of, str(request.config.getoption("--against")), judge, stack)
+        elif setup.over == "http":
+            storage = storage_of(setup.storage, request)
+            yield _maker_over_http(setup, provider, storage, judge, stack, request.getfixturevalue("http"))
         else:
             yield _maker(setup, provider, storage_of(setup.storage, request), judge, stack)
     assert not judge.problems
@@ -181,6 +215,44 @@ def _maker(
         else:
             stack.callback(portal.call, inner.close)
         stack.callback(client.close)
+        return client
+
+    return make
+
+
+def _maker_over_http(
+    setup: Setup,
+    provider: ScriptedServer,
+    storage: StorageAdapter,
+    judge: Judge,
+    stack: ExitStack,
+    http: Network,
+) -> MakeClient:
+    """Each client has a server of its own, which stops when it is closed, as in process it has a runtime."""
+
+    def make(**given: Any) -> OpenAI:
+        kind = openai.OpenAI if setup.provider == "sync" else openai.AsyncOpenAI
+        inner: Any = kind(base_url=provider.base_url, api_key="test-key", max_retries=0)
+        stack.callback(*(inner.close,) if setup.provider == "sync" else (http.portal.call, inner.close))
+        settings: dict[str, Any] = {
+            "client": OpenAIClientAdapter(inner),
+            "storage": storage,
+            "options": Options(drain=0),
+            **{name: given.pop(name) for name in SETTINGS if name in given},
+        }
+        app = asgi_app(**settings, server=ServerOptions(requests_per_minute=0, access_log=False))
+        server = ExitStack()
+        stack.push(server)
+        url = server.enter_context(http.served(app))
+        if setup.door == "sync":
+            client: Any = openai.OpenAI(base_url=url, api_key="test-key", **given)
+            judge.watch(client)
+        else:
+            asynchronous = openai.AsyncOpenAI(base_url=url, api_key="test-key", **given)
+            judge.watch(asynchronous)
+            client = Blocking(asynchronous, http.portal)
+        stack.callback(client.close)
+        client.close = server.close
         return client
 
     return make

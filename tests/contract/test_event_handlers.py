@@ -84,8 +84,9 @@ def test_a_stream_that_falls_silent_times_out(
     with asked.helper(recording(setup.door, called)) as stream:
         events = iter(stream)
         run_id = heard_until(events, "thread.message.delta")[0].data["id"]
-        with pytest.raises(Exception, match="No event came in time"):
+        with pytest.raises(Exception) as silent:  # noqa: PT011 - each HTTP library has its own
             heard(events)
+        assert "Timeout" in type(silent.value).__name__
     assert [name for name, _ in called][-3:] == ["on_timeout", "on_exception", "on_end"]
     gate.open()
     assert asked.poll(run_id).status == "completed"

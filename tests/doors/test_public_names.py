@@ -10,7 +10,19 @@ import supercompat
 import supercompat.testing
 
 #: Loaded by whoever uses them, never by `import supercompat`.
-HEAVY = ("alembic", "anyio", "groq", "httpx", "httpx2", "mistralai", "openai", "pydantic", "sqlalchemy")
+HEAVY = (
+    "alembic",
+    "anyio",
+    "groq",
+    "httpx",
+    "httpx2",
+    "mistralai",
+    "openai",
+    "pydantic",
+    "sqlalchemy",
+    "starlette",
+    "uvicorn",
+)
 
 
 def loaded_by(program: str) -> set[str]:

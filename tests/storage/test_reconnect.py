@@ -10,6 +10,7 @@ import pytest
 from supercompat.errors import StorageError
 from supercompat.storage_adapters.protocol import Store, Transaction
 from supercompat.storage_adapters.sql import SQLAlchemyStorageAdapter
+from supercompat.storage_adapters.sql.news import LONGEST, Line
 from tests.postgresql import Server, start_server
 from tests.storage.rows import run, thread
 from tests.storage.sessions import others, session, terminate, until_alone
@@ -213,6 +214,18 @@ async def test_news_after_the_connection_was_lost(postgres_url: str) -> None:
         notify(postgres_url, "default:run_1")
         assert await told(news) == "run_1"
     await store.aclose()
+
+
+async def test_too_much_news_for_a_slow_reader() -> None:
+    """It takes bounded memory, and is told that it has missed something. Quick readers are not slowed down."""
+    slow, quick = Line("default"), Line("default")
+    for number in range(LONGEST + 1):
+        for line in (slow, quick):
+            line.pass_on(f"default:run_{number}")
+        assert await anext(quick) == f"run_{number}"
+    assert await anext(slow) is None
+    slow.pass_on("default:run_x")
+    assert await anext(slow) == "run_x"
 
 
 async def test_news_that_nobody_waits_for_any_more(postgres_url: str) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from supercompat.storage_adapters.protocol import PageQuery, RunRow, Store, Transaction
+from supercompat.storage_adapters.protocol import PageQuery, RunRow, StorageAdapter, Store, Transaction
 from supercompat.wire.objects import RunStatus
 from tests.storage.rows import ids, run, thread
 
@@ -129,6 +129,28 @@ async def test_claim_takes_what_waits_past_its_time(store: Store) -> None:
     assert await store.transact(lambda tx: tx.runs.claim("me", 20.0, now=10.6, limit=9)) == {"run_late": 1}
     # Who claimed it is given the time to end it.
     assert await store.transact(lambda tx: tx.runs.claim("you", 20.0, now=10.6, limit=9)) == {}
+
+
+async def test_the_projects_that_claim_finds_something_in(adapter: StorageAdapter) -> None:
+    late = run("run_late", "requires_action")
+    rows = {
+        "free": run("run_free"),
+        "lapsed": run("run_lapsed", "in_progress", owner="dead", lease_until=9.0),
+        "late": replace(late, object=late.object.changed(expires_at=10)),
+        "held": run("run_held", "cancelling", owner="other", lease_until=50.0),
+        "waiting": run("run_waiting", "requires_action"),
+        "ended": run("run_ended", "completed", owner="dead", lease_until=9.0),
+    }
+    stores = {project: adapter.open(project=project) for project in [*rows, "empty"]}
+    for project, row in rows.items():
+        await insert(stores[project], {project: row})
+    expected = {"free", "lapsed", "late"}
+    for store in stores.values():
+        assert sorted(await store.transact(lambda tx: tx.runs.left_behind(10.6))) == sorted(expected)
+    for project, store in stores.items():
+        claimed = await store.transact(lambda tx: tx.runs.claim("me", 20.0, now=10.6, limit=9))
+        assert bool(claimed) == (project in expected)
+        await store.aclose()
 
 
 async def test_claim_takes_so_many_at_most(store: Store) -> None:

@@ -144,6 +144,7 @@ OFTEN: dict[str, Callable[[Transaction], object]] = {
     "count_until": lambda tx: tx.messages.count_until("thread_1", 9),
     "enqueue": lambda tx: tx.runs.enqueue(run("run_1")),
     "claim": lambda tx: tx.runs.claim("me", 9.0, now=1.0, limit=9, orphans_of=["you"]),
+    "left_behind": lambda tx: tx.runs.left_behind(1.0),
     "renew": lambda tx: tx.runs.renew("me", 9.0, ["run_1"]),
     "delete": lambda tx: tx.threads.delete("thread_1"),
 }
@@ -159,6 +160,9 @@ async def test_what_is_done_often_uses_an_index(tmp_path: Path, name: str) -> No
 async def test_runs_that_ended_are_not_searched_for_orphans(tmp_path: Path) -> None:
     plan = await plan_of(tmp_path, OFTEN["claim"])
     assert "SEARCH runs USING INDEX uq_runs_active (project=? AND thread_id>?)" in plan
+    assert await plan_of(tmp_path, OFTEN["left_behind"]) == [
+        "SEARCH runs USING INDEX uq_runs_active (project>?)"
+    ]
 
 
 async def test_a_history_is_read_by_indices(tmp_path: Path) -> None:

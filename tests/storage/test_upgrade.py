@@ -121,7 +121,7 @@ def fingerprint(url: str, within: str | None = None) -> dict[str, Any]:
                     for each in inspector.get_foreign_keys(table, within)
                 ],
             }
-            for table in ROWS
+            for table in (*ROWS, "supercompat_keys")
         }
 
 

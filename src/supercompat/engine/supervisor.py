@@ -48,9 +48,15 @@ CLAIMED_AT_ONCE = 16
 
 
 class Supervisor:
-    """The runs that this runtime carries out. It belongs to the event loop on which it is used."""
+    """The runs that this runtime carries out. It belongs to the event loop on which it is used.
 
-    def __init__(self, *, store: Store, driver: Driver, options: Options) -> None:
+    Args:
+        presence: of the store's database; the same one where others look for runs that nobody carries out.
+    """
+
+    def __init__(
+        self, *, store: Store, driver: Driver, options: Options, presence: Presence | None = None
+    ) -> None:
         self.owner = new_id("owner")
         self.watch = Watch(store, self._hear)
         self._store = store
@@ -62,8 +68,9 @@ class Supervisor:
         self._tasks: dict[Job, asyncio.Task[None]] = {}
         every = min(LONGEST_RENEWAL, options.lease * RENEWAL)
         self._heartbeat = Timer("supercompat leases", every, self._beat)
-        self._reaper = Timer("supercompat reaper", options.lease * LOOK, self._take_over)
-        self._presence = Presence(gap=options.lease * GRACE, grace=options.lease * GRACE)
+        self._reaper = Timer("supercompat reaper", options.lease * LOOK, self.take_over)
+        self._presence = presence or presence_for(options.lease)
+        self._has_leased = False
         self._is_closing = False
 
     async def start(self, orphans_of: Collection[str] = ()) -> None:
@@ -75,7 +82,7 @@ class Supervisor:
         Raises:
             StorageError
         """
-        await self._take_over(orphans_of)
+        await self.take_over(orphans_of)
         if self._store.durable:
             self._reaper.start()
 
@@ -114,15 +121,16 @@ class Supervisor:
         task = asyncio.create_task(self._carry_out(job), name=f"supercompat {job.run_id}")
         self._tasks[job] = task
         self._heartbeat.start()
-        if row.enqueued:
-            # Who is in front may wait for outputs, and then nobody but the reaper ends it when its time is over.
+        if row.enqueued and not self._store.durable:
+            # Who is in front may wait for outputs, and then nobody but the reaper ends it when its time is over. Where
+            # rows outlive this process it is on, or somebody looks for all projects.
             self._reaper.start()
         return job.feed
 
-    def feed(self, run_id: str) -> Feed | None:
-        """The feed of the run's pass, if it is carried out here."""
+    def feed(self, run_id: str, *, fence: int | None = None) -> Feed | None:
+        """The feed of the run's pass, if it is carried out here, and under this fence."""
         job = self._jobs.get(run_id)
-        return job.feed if job else None
+        return job.feed if job and fence in (None, job.row.fence) else None
 
     def cancel(self, run: Run) -> bool:
         """Stop a run that was just stored as `cancelling`. False if it is not carried out here."""
@@ -173,6 +181,8 @@ class Supervisor:
         await settled([*self._tasks.values(), *timers], WRITE_TIMEOUT)
         self._heartbeat.stop()
         await self.watch.aclose()
+        if not self._has_leased:
+            return
         try:
             await self._store.transact(lambda tx: tx.runs.release(self.owner))
         except StorageError:
@@ -184,6 +194,7 @@ class Supervisor:
                 await job.carry_out()
             self._drop(job)
             if job.is_lost:
+                job.feed.leave()
                 await job.follow()
             job.feed.end()
             await self.look_for_turn(job.row.object.thread_id)
@@ -203,6 +214,7 @@ class Supervisor:
     # Runs that others may move
 
     def _lease_end(self) -> float:
+        self._has_leased = True
         return self._clock.now() + self._options.lease * TERM
 
     def _hear(self, run_id: str | None) -> None:
@@ -252,7 +264,15 @@ class Supervisor:
         elif not row.enqueued:
             job.begin()
 
-    async def _take_over(self, orphans_of: Collection[str] = ()) -> None:
+    async def take_over(self, orphans_of: Collection[str] = ()) -> None:
+        """Take over the runs that nobody carries out, once.
+
+        Args:
+            orphans_of: owners that are known to be gone.
+
+        Raises:
+            StorageError
+        """
         claimed: Mapping[str, int] | None = None
         while not self._is_closing and (claimed is None or len(claimed) == CLAIMED_AT_ONCE):
             claimed = await self._store.transact(partial(self._claim, orphans_of), urgent=True)
@@ -290,6 +310,11 @@ class Supervisor:
         else:
             if row is not None and not self._is_closing:
                 self.launch(row)
+
+
+def presence_for(lease: float) -> Presence:
+    """What tells whether a database has been there for long enough to take over runs."""
+    return Presence(gap=lease * GRACE, grace=lease * GRACE)
 
 
 def _at_work(job: Job) -> tuple[tuple[StoredStatus, int], ...]:

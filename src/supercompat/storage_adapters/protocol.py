@@ -65,6 +65,26 @@ class RunRow(Row[Run]):
 
 
 @dataclass(frozen=True, slots=True)
+class ApiKey:
+    """What is stored of a key that opens a project. The key itself is not.
+
+    Args:
+        id: public; a part of the key, by which it is found.
+        digest: SHA-256 of the whole key, hexadecimal.
+        hint: how it is shown: its beginning and its last four characters.
+        created_at, revoked_at: Unix seconds; None if it is good.
+    """
+
+    id: str
+    project: str
+    name: str
+    digest: str = field(repr=False)
+    hint: str
+    created_at: int
+    revoked_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PageQuery:
     """One page of a list, in the order of creation.
 
@@ -284,6 +304,11 @@ class Runs(Protocol):
         """
         ...
 
+    def left_behind(self, now: float) -> Some[str]:
+        """The projects, of all that the storage keeps, with runs that `claim` would take. The one thing that is read
+        across projects: a process that serves many learns by it of those that nobody has asked it for."""
+        ...
+
     def renew(self, owner: str, until: float, held: Some[str]) -> Mapping[str, tuple[StoredStatus, int]]:
         """Prolong the leases of those of the runs `held` that are active or enqueued and belong to `owner`.
 
@@ -294,6 +319,26 @@ class Runs(Protocol):
 
     def release(self, owner: str) -> None:
         """End the leases of all active runs of `owner`, so that somebody else takes over."""
+        ...
+
+
+class Keys(Protocol):
+    """The API keys of all projects. None is ever deleted: who had keys once is not open to everybody again."""
+
+    def insert(self, key: ApiKey) -> None: ...
+
+    def get(self, id: str) -> ApiKey | None: ...
+
+    def all(self) -> Sequence[ApiKey]:
+        """In the order of creation."""
+        ...
+
+    def exist(self) -> bool:
+        """Whether there is any, revoked or not."""
+        ...
+
+    def revoke(self, id: str, now: int) -> ApiKey | None:
+        """The key, revoked from now on, or since it was before; None if there is none."""
         ...
 
 
@@ -319,6 +364,15 @@ class Transaction(Protocol):
 
     @property
     def runs(self) -> Runs: ...
+
+    @property
+    def keys(self) -> Keys:
+        """Of all projects.
+
+        Raises:
+            StorageError: the storage has no place for them.
+        """
+        ...
 
 
 class Store(Protocol):

@@ -1,10 +1,12 @@
 """A database whose tables Prisma made, with side tables of ours."""
 
 import shlex
+from collections.abc import Sequence
 from typing import Final
 
 import sqlalchemy as sa
 
+from supercompat.errors import StorageError
 from supercompat.storage_adapters.prisma.collections import PrismaAssistants, PrismaThreads
 from supercompat.storage_adapters.prisma.flavour import look
 from supercompat.storage_adapters.prisma.ids import BARE
@@ -12,11 +14,32 @@ from supercompat.storage_adapters.prisma.messages import PrismaMessages, PrismaS
 from supercompat.storage_adapters.prisma.rows import Kinds, kinds_of
 from supercompat.storage_adapters.prisma.runs import PrismaRuns
 from supercompat.storage_adapters.prisma.tables import RELEASE, SCHEMA, SIDES, tables_of
-from supercompat.storage_adapters.protocol import Transaction
+from supercompat.storage_adapters.protocol import ApiKey, Keys, Transaction
 from supercompat.storage_adapters.sql.engines import shown
 from supercompat.storage_adapters.sql.schema import check, current, upgrade_server
 
 CHANNEL: Final = "supercompat_prisma"
+
+
+class NoKeys:
+    """Keys open projects, which Prisma's tables don't know: there are none."""
+
+    def insert(self, key: ApiKey) -> None:
+        raise StorageError(
+            "Prisma's tables know no projects, and there is no place for API keys beside them."
+        )
+
+    def get(self, id: str) -> ApiKey | None:
+        return None
+
+    def all(self) -> Sequence[ApiKey]:
+        return ()
+
+    def exist(self) -> bool:
+        return False
+
+    def revoke(self, id: str, now: int) -> ApiKey | None:
+        return None
 
 
 class PrismaTransaction:
@@ -48,6 +71,12 @@ class PrismaTransaction:
     @property
     def steps(self) -> PrismaSteps:
         return PrismaSteps(self._connection, self._kinds, names_calls=self._names_calls)
+
+    @property
+    def keys(self) -> Keys:
+        raise StorageError(
+            "Prisma's tables know no projects, and there is no place for API keys beside them."
+        )
 
     @property
     def runs(self) -> PrismaRuns:

@@ -138,6 +138,11 @@ class PrismaRuns:
         fences = dict(tuple(columns) for columns in found)
         return {id: fences[id] for id in ids if id in fences}
 
+    def left_behind(self, now: float) -> Some[str]:
+        values: dict[str, Any] = {"now": now, "most": 1, "but": [], "orphans_of": []}
+        found = self._connection.execute(_claimable(self._kinds.tables), values).first()
+        return () if found is None else (PROJECT,)
+
     def renew(self, owner: str, until: float, held: Some[str]) -> Mapping[str, tuple[StoredStatus, int]]:
         values = {"of_owner": owner, "until": until, "held": list(held)}
         found = self._connection.execute(_renew(self._kinds.tables), values)

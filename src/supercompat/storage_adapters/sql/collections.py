@@ -33,6 +33,7 @@ from supercompat.storage_adapters.sql.history import (
     read_history,
     read_stretch,
 )
+from supercompat.storage_adapters.sql.keys import TableKeys
 from supercompat.storage_adapters.sql.pages import read_page
 from supercompat.storage_adapters.sql.rows import (
     ASSISTANTS,
@@ -210,6 +211,9 @@ class TableRuns:
         found = self._connection.execute(_CLAIM, values).all()
         return {id: fence for _, id, fence in sorted(tuple(columns) for columns in found)}
 
+    def left_behind(self, now: float) -> Some[str]:
+        return self._connection.execute(_LEFT_BEHIND, {"now": now}).scalars().all()
+
     def renew(self, owner: str, until: float, held: Some[str]) -> Mapping[str, tuple[StoredStatus, int]]:
         values = {"in_project": self._project, "of_owner": owner, "until": until, "held": list(held)}
         found = self._connection.execute(_RENEW, values)
@@ -304,6 +308,10 @@ class TableTransaction:
 
             return PostgreSQLRuns(self._connection, self._project, self._channel)
         return TableRuns(self._connection, self._project)
+
+    @property
+    def keys(self) -> TableKeys:
+        return TableKeys(self._connection)
 
 
 def _named_text(name: str) -> sa.BindParameter[str]:
@@ -424,6 +432,16 @@ _INSERT_RUN: Final = (
 # With parts of a second, also where it is compared to a whole number.
 _NOW: Final = sa.bindparam("now", type_=sa.Double)
 
+
+def _is_left(*orphaned: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Whether nobody carries the run out, by its lease, or because it is `orphaned`."""
+    is_free = runs.c.lease_until < _NOW
+    return sa.or_(
+        sa.and_(CLAIMABLE_RUN, sa.or_(is_free, *orphaned)),
+        sa.and_(runs.c.status == "requires_action", is_free, runs.c.expires_at <= _NOW),
+    )
+
+
 _CLAIMABLE: Final = (
     sa.select(runs.c.seq)
     .where(
@@ -431,24 +449,16 @@ _CLAIMABLE: Final = (
         # The index of active runs stands for this. Without a range in it SQLite takes one of all runs.
         ACTIVE_RUN,
         runs.c.thread_id > "",
-        sa.or_(
-            sa.and_(
-                CLAIMABLE_RUN,
-                sa.or_(
-                    runs.c.lease_until < _NOW,
-                    runs.c.owner.in_(sa.bindparam("orphans_of", expanding=True)),
-                ),
-            ),
-            sa.and_(
-                runs.c.status == "requires_action",
-                runs.c.lease_until < _NOW,
-                runs.c.expires_at <= _NOW,
-            ),
-        ),
+        _is_left(runs.c.owner.in_(sa.bindparam("orphans_of", expanding=True))),
         runs.c.id.not_in(sa.bindparam("but", expanding=True)),
     )
     .limit(sa.bindparam("most"))
     .with_for_update(skip_locked=True, key_share=True)
+)
+
+_LEFT_BEHIND: Final = (
+    # The index of active runs, in its order.
+    sa.select(runs.c.project).distinct().where(ACTIVE_RUN, runs.c.project > "", _is_left())
 )
 
 _CLAIM: Final = (

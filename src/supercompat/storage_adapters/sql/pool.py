@@ -5,7 +5,7 @@ import os
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext, suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -17,6 +17,9 @@ from supercompat.storage_adapters.sql.attempts import Attempts, exhausted, recog
 from supercompat.storage_adapters.sql.engines import Source
 from supercompat.storage_adapters.sql.layout import Layout
 from supercompat.storage_adapters.sql.store import silence
+
+if TYPE_CHECKING:
+    from supercompat.storage_adapters.sql.news import Listener
 
 T = TypeVar("T")
 
@@ -46,6 +49,7 @@ class Pool:
         self._layout = layout
         self._has_tables = False
         self._was_there = False
+        self._listener: Listener | None = None
         self._users = set[object]()
         self._process = os.getpid()
         drivers = set[Any]()
@@ -70,6 +74,8 @@ class Pool:
         """Count it no more. The last one closes the connections."""
         self._users.discard(user)
         if self._is_left():
+            if self._listener is not None:
+                await self._listener.aclose()
             if self._is_ours:
                 await self._engine.dispose()
             self._finish()
@@ -129,13 +135,15 @@ class Pool:
 
     @asynccontextmanager
     async def news(self, project: str) -> AsyncGenerator[AsyncIterator[str | None]]:
-        """What the other transactions of this database change."""
+        """What the other transactions of this database change. All who listen share one connection."""
         if self._engine.driver != "psycopg":
             yield silence()
             return
-        from supercompat.storage_adapters.sql.news import Listener
+        if self._listener is None:
+            from supercompat.storage_adapters.sql.news import Listener
 
-        async with Listener(self._engine, self._layout.channel, project, lambda: self.is_closed) as heard:
+            self._listener = Listener(self._engine, self._layout.channel, lambda: self.is_closed)
+        async with self._listener.news(project) as heard:
             yield heard
 
     def _check(self, connection: sa.Connection) -> None:

@@ -127,6 +127,22 @@ steps: Final = _table(
 )
 
 
+# Not just "keys": the database may hold an application's own tables.
+keys: Final = sa.Table(
+    "supercompat_keys",
+    metadata,
+    sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("id", Id, nullable=False, unique=True),
+    sa.Column("project", sa.String, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("hint", sa.String, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("revoked_at", sa.BigInteger),
+    implicit_returning=False,
+)
+
+
 def _keep_conditions(target: sa.MetaData, connection: sa.Connection, **_: object) -> None:
     """On PostgreSQL the partial indices have the same conditions."""
     if connection.dialect.name != "postgresql":
