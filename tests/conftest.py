@@ -1,10 +1,11 @@
 """What all tests share: a PostgreSQL server that is started when the first test asks for one."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.postgresql import Databases, databases
+from tests.prisma.databases import copies, templates
 
 pytest_plugins = ["pytester", "tests.conformance.plugin", "tests.contract.against"]
 
@@ -36,3 +37,18 @@ def empty_postgres_url(postgres_databases: Databases) -> Iterator[str]:
     name = postgres_databases.create()
     yield postgres_databases.url(name)
     postgres_databases.drop(name)
+
+
+@pytest.fixture(scope="session")
+def prisma_template(postgres_databases: Databases) -> Callable[[str], str]:
+    """Gives names of databases with the tables that Prisma makes, and our side tables, to be copied."""
+    return templates(postgres_databases)
+
+
+@pytest.fixture
+def make_prisma_url(
+    postgres_databases: Databases, prisma_template: Callable[[str], str]
+) -> Iterator[Callable[[str], str]]:
+    """Makes such databases, by flavour, and gives their URLs."""
+    with copies(postgres_databases, prisma_template) as make:
+        yield make

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from supercompat.server.asgi import asgi_app
     from supercompat.server.options import ServerOptions
     from supercompat.storage_adapters.memory import MemoryStorageAdapter
+    from supercompat.storage_adapters.prisma import PrismaStorageAdapter
     from supercompat.storage_adapters.sql import SQLAlchemyStorageAdapter
     from supercompat.transport.sdk import async_supercompat, supercompat
 
@@ -29,6 +30,7 @@ __all__ = [
     "MistralClientAdapter",
     "OpenAIClientAdapter",
     "Options",
+    "PrismaStorageAdapter",
     "SQLAlchemyStorageAdapter",
     "ServerOptions",
     "asgi_app",
@@ -45,6 +47,7 @@ _HOMES = {
     "MistralClientAdapter": "client_adapters.mistral",
     "OpenAIClientAdapter": "client_adapters.openai",
     "Options": "options",
+    "PrismaStorageAdapter": "storage_adapters.prisma",
     "SQLAlchemyStorageAdapter": "storage_adapters.sql",
     "ServerOptions": "server.options",
     "asgi_app": "server.asgi",

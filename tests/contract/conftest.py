@@ -22,6 +22,7 @@ from supercompat import (
     MemoryStorageAdapter,
     OpenAIClientAdapter,
     Options,
+    PrismaStorageAdapter,
     ServerOptions,
     SQLAlchemyStorageAdapter,
     asgi_app,
@@ -52,6 +53,8 @@ class Setup:
     @property
     def is_core(self) -> bool:
         """Whether tests of the core run on it in `make test` too."""
+        if self.storage.startswith("prisma-"):
+            return self == OF_PRISMA[0]
         return self.storage != "postgresql" or self.door == self.provider
 
     def __str__(self) -> str:
@@ -65,6 +68,26 @@ ELSEWHERE = Setup("http", "any", "any")
 #: What a client of the SDK takes, and so any server's.
 SDK_SETTINGS = {"timeout", "max_retries"}
 
+#: Prisma's tables, in each flavour.
+OF_PRISMA = [
+    Setup("async", "async", "prisma-uuid"),
+    Setup("sync", "sync", "prisma-uuid"),
+    Setup("sync", "async", "prisma-text"),
+    Setup("async", "sync", "prisma-named"),
+    Setup("async", "async", "prisma-first"),
+]
+
+#: Tests of what Prisma's tables can't keep, and why. `tests/prisma/test_limits.py` has what holds there instead.
+BARE_IDS = "ids in Prisma's tables have no prefix"
+NOT_WITH_PRISMA = {
+    "test_only_a_model": BARE_IDS,
+    "test_string_content_is_one_text_part": BARE_IDS,
+    "test_create_without_anything": BARE_IDS,
+    "test_bodies_are_indented_json": BARE_IDS,
+    "test_id_with_a_wrong_prefix": BARE_IDS,
+    "test_cursors_that_are_refused": BARE_IDS,
+}
+
 SETUPS = [
     *(
         Setup(*each)
@@ -72,6 +95,7 @@ SETUPS = [
     ),
     Setup("sync", "async", "sqlite", "http"),
     Setup("async", "sync", "postgresql", "http"),
+    *OF_PRISMA,
 ]
 
 #: Tests that say nothing over HTTP, and why. `tests/server/test_streams.py` has those that stand for them there.
@@ -94,12 +118,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         each for each in SETUPS if each.over != "http" or metafunc.function.__name__ not in NOT_OVER_HTTP
     ]
     is_core = metafunc.definition.get_closest_marker("core") is not None
+    setups = [each for each in setups if each not in OF_PRISMA or _can_be_kept(metafunc.definition)]
     quick = [each for each in setups if each.is_core] if is_core else setups[:1]
     params = [
         pytest.param(setup, id=str(setup), marks=[] if setup in quick else [pytest.mark.slow])
         for setup in setups
     ]
     metafunc.parametrize("setup", params)
+
+
+def _can_be_kept(test: pytest.Item) -> bool:
+    """Whether Prisma's tables can keep what the test asks for."""
+    return test.name not in NOT_WITH_PRISMA
 
 
 @pytest.fixture
@@ -152,6 +182,8 @@ def storage_of(name: str, request: pytest.FixtureRequest) -> StorageAdapter:
     """A new storage of this kind."""
     if name == "memory":
         return MemoryStorageAdapter()
+    if name.startswith("prisma-"):
+        return PrismaStorageAdapter(request.getfixturevalue("make_prisma_url")(name.removeprefix("prisma-")))
     if name == "postgresql":
         return SQLAlchemyStorageAdapter(request.getfixturevalue("postgres_url"))
     return SQLAlchemyStorageAdapter(f"sqlite:///{request.getfixturevalue('tmp_path') / 'assistants.db'}")

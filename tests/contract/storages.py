@@ -9,6 +9,7 @@ from supercompat import MemoryStorageAdapter
 from supercompat.errors import ActiveRunError, StorageError
 from supercompat.storage_adapters.protocol import StorageAdapter, Store, Transaction
 from supercompat.testing import Gate
+from supercompat.wire.ids import Ids
 
 T = TypeVar("T")
 
@@ -65,6 +66,10 @@ class _HeldStore:
         self._holder = holder
 
     @property
+    def ids(self) -> Ids:
+        return self._store.ids
+
+    @property
     def durable(self) -> bool:
         return self._store.durable
 
@@ -103,6 +108,10 @@ class _TellingStore:
     def __init__(self, store: Store, refused: threading.Semaphore) -> None:
         self._store = store
         self._refused = refused
+
+    @property
+    def ids(self) -> Ids:
+        return self._store.ids
 
     @property
     def durable(self) -> bool:

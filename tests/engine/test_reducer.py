@@ -12,6 +12,7 @@ from supercompat.engine.reducer import Change, Output, Reducer
 from supercompat.model import events as model
 from supercompat.model.events import ModelEvent
 from supercompat.wire.events import AssistantEvent
+from supercompat.wire.ids import PREFIXED
 from supercompat.wire.objects import LastError, Run
 
 NOW = 100
@@ -40,7 +41,7 @@ def a_reducer(status: Any = "in_progress") -> Reducer:
         status=status,
         expires_at=601,
     )
-    return Reducer(run, PRIVATE, now=lambda: NOW, last_message="msg_0")
+    return Reducer(run, PRIVATE, ids=PREFIXED, now=lambda: NOW, last_message="msg_0")
 
 
 def spoken(answer: Sequence[Said], cut: Callable[[str], list[str]]) -> list[ModelEvent]:

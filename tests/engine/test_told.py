@@ -17,6 +17,7 @@ from supercompat.engine.retelling import Stored, retold
 from supercompat.engine.told import Told
 from supercompat.model.events import Usage
 from supercompat.wire.events import AssistantEvent, Piece
+from supercompat.wire.ids import PREFIXED
 from supercompat.wire.objects import (
     CreatedMessage,
     LastError,
@@ -172,7 +173,7 @@ class Life:
             world.run = move(world.run, "in_progress", started_at=NOW)
         await self._moment(None)
         world.feed.publish([AssistantEvent("thread.run.in_progress", world.run)])
-        return Reducer(world.run, {}, now=lambda: NOW, last_message="msg_0")
+        return Reducer(world.run, {}, ids=PREFIXED, now=lambda: NOW, last_message="msg_0")
 
     async def _pass_on(self, outputs: Sequence[Output], reducer: Reducer) -> None:
         assert self.world.feed is not None

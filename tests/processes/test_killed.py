@@ -23,6 +23,7 @@ pytestmark = pytest.mark.parametrize(
         ("sqlite", "next start"),
         ("postgresql", "another is alive"),
         pytest.param("postgresql", "next start", marks=pytest.mark.slow),
+        pytest.param("prisma", "another is alive", marks=pytest.mark.slow),
     ],
     indirect=True,
 )

@@ -220,6 +220,7 @@ class Pass:
         return Reducer(
             self._row.object,
             self._row.private,
+            ids=self._store.ids,
             now=lambda: int(self._clock.now()),
             last_message=last_message,
         )

@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar
 
 from supercompat.errors import SchemaError, StorageError
 from supercompat.storage_adapters.protocol import Transaction
+from supercompat.wire.ids import Ids
 
 T = TypeVar("T")
 
@@ -16,6 +17,9 @@ LONGEST_PAUSE = 1.0
 
 class Transacting(Protocol):
     """Whatever runs functions as transactions, as a `Store` does."""
+
+    @property
+    def ids(self) -> Ids: ...
 
     async def transact(self, work: Callable[[Transaction], T]) -> T: ...
 
@@ -28,6 +32,7 @@ class PatientStore:
     """
 
     def __init__(self, store: Transacting, patience: float) -> None:
+        self.ids = store.ids
         self._store = store
         self._under_way = 0
         self._rests_since = float("-inf")

@@ -26,7 +26,7 @@ from supercompat.model.surrogates import SurrogateJoiner
 from supercompat.storage_adapters.protocol import Row
 from supercompat.wire import objects as wire
 from supercompat.wire.events import AssistantEvent, EventName, Piece, call_opened
-from supercompat.wire.ids import new_id
+from supercompat.wire.ids import Ids
 from supercompat.wire.objects import LastError, Message, Run, RunStep
 
 
@@ -92,15 +92,23 @@ class Reducer:
     Args:
         run: in progress.
         private: what is kept beside the run; `usage` there is what its earlier passes were billed.
+        ids: name what is new.
         now: gives Unix seconds.
         last_message: id of the newest message of the thread, if it has one.
     """
 
     def __init__(
-        self, run: Run, private: Mapping[str, Any], *, now: Callable[[], int], last_message: str | None
+        self,
+        run: Run,
+        private: Mapping[str, Any],
+        *,
+        ids: Ids,
+        now: Callable[[], int],
+        last_message: str | None,
     ) -> None:
         self._run = run
         self._private = dict(private)
+        self._ids = ids
         self._now = now
         self._last_message = last_message
         self._message: Message | None = None
@@ -166,7 +174,7 @@ class Reducer:
     # Opening
 
     def _open_message(self) -> list[Output]:
-        message_id = new_id("msg")
+        message_id = self._ids.new(Message)
         details = wire.MessageCreationDetails(message_creation=wire.CreatedMessage(message_id=message_id))
         self._message_step = self._new_step("message_creation", details)
         self._message = Message(
@@ -202,7 +210,7 @@ class Reducer:
         self, kind: Literal["message_creation", "tool_calls"], details: wire.StepDetails
     ) -> RunStep:
         return RunStep(
-            id=new_id("step"),
+            id=self._ids.new(RunStep),
             created_at=self._now(),
             run_id=self._run.id,
             assistant_id=self._run.assistant_id,

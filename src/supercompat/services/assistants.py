@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from supercompat.services.core import Core, given, missing, page_query, read_page
 from supercompat.storage_adapters.protocol import Page, Row, Transaction
-from supercompat.wire.ids import new_id
 from supercompat.wire.objects import Assistant, Deleted
 from supercompat.wire.requests import AssistantCreate, AssistantModify, ListQuery
 
@@ -18,7 +17,7 @@ class Assistants:
     async def create(self, body: AssistantCreate) -> Assistant:
         """A new assistant (C-019)."""
         self._core.check_model(body.model)
-        assistant = Assistant(id=new_id("asst"), created_at=self._core.now(), model=body.model)
+        assistant = Assistant(id=self._core.ids.new(Assistant), created_at=self._core.now(), model=body.model)
         row = apply(Row(assistant), body)
         await self._core.store.transact(lambda tx: tx.assistants.insert(row))
         return row.object
@@ -41,19 +40,21 @@ class Assistants:
 
     async def delete(self, assistant_id: str) -> Deleted:
         if not await self._core.store.transact(lambda tx: tx.assistants.delete(assistant_id)):
-            raise missing("assistant", assistant_id)
+            raise missing(self._core.ids, "assistant", assistant_id)
         return Deleted(id=assistant_id, object="assistant.deleted")
 
     async def list(self, query: ListQuery) -> Page[Row[Assistant]]:
         wanted = page_query(query)
-        return await self._core.store.transact(lambda tx: read_page(tx.assistants, wanted, "assistant"))
+        return await self._core.store.transact(
+            lambda tx: read_page(tx.ids, tx.assistants, wanted, "assistant")
+        )
 
 
 def existing_assistant(tx: Transaction, assistant_id: str, *, lock: bool = False) -> Row[Assistant]:
     """The assistant, or an error (E4, E10)."""
     row = tx.assistants.get(assistant_id, lock=lock)
     if row is None:
-        raise missing("assistant", assistant_id)
+        raise missing(tx.ids, "assistant", assistant_id)
     return row
 
 

@@ -20,6 +20,7 @@ from supercompat.storage_adapters.protocol import (
     Store,
     Transaction,
 )
+from supercompat.wire.ids import Ids
 from supercompat.wire.objects import Assistant, Message, Resource, Run, RunStep, Thread
 from supercompat.wire.requests import ListQuery
 
@@ -66,9 +67,15 @@ class Core:
         """Unix seconds, as the API shows times."""
         return int(self.clock.now())
 
+    @property
+    def ids(self) -> Ids:
+        """How new things are named, and what ids look like."""
+        return self.store.ids
+
     def check_model(self, model: str) -> None:
-        """Refuse a model that no client adapter answers for, without asking any (C-042)."""
-        if not self.serves(model):
+        """Refuse a model that no client adapter answers for, without asking any (C-042). A stored assistant may have
+        none, if somebody else's application made it."""
+        if not model or not self.serves(model):
             raise RequestError(
                 f"The requested model '{model}' does not exist.", param="model", code="model_not_found"
             )
@@ -84,18 +91,19 @@ def page_query(query: ListQuery, **where: str) -> PageQuery:
     return PageQuery(where, query.order, query.limit, query.after, query.before)
 
 
-def missing(kind: str, id: str, *, param: str | None = None) -> RequestError:
+def missing(ids: Ids, kind: str, id: str, *, param: str | None = None) -> RequestError:
     """The answer to a lookup that found nothing: 404, or 400 where no such thing could have this id (E4 to E10).
 
-    Imported ids have any shape, so that the prefix is judged only now.
+    Imported ids have any shape, so that an id's own is judged only now.
 
     Args:
+        ids: what ids look like.
         kind: a key of `KINDS`.
         param: where the id stood, if not in its kind's own parameter.
     """
-    prefix = KINDS[kind].prefix
-    if id.startswith(prefix):
+    if ids.could_name(KINDS[kind], id):
         return NotFoundError(kind, id)
+    prefix = KINDS[kind].prefix
     param = param or f"{kind.rsplit(maxsplit=1)[-1]}_id"
     return RequestError(
         f"Invalid '{param}': '{id}'. Expected an ID that begins with '{prefix}'.",
@@ -110,20 +118,20 @@ class Paged(Protocol[T]):
     def page(self, query: PageQuery) -> Page[T]: ...
 
 
-def read_page(rows: Paged[T], query: PageQuery, kind: str) -> Page[T]:
+def read_page(ids: Ids, rows: Paged[T], query: PageQuery, kind: str) -> Page[T]:
     """One page; a cursor that is not in the list is not found (E23)."""
     try:
         return rows.page(query)
     except CursorError as error:
         cursor, id = error.args
-        raise missing(kind, id, param=cursor) from None
+        raise missing(ids, kind, id, param=cursor) from None
 
 
 def existing_thread(tx: Transaction, thread_id: str, *, lock: bool = False) -> Row[Thread]:
     """The thread, or an error (E5, E9)."""
     row = tx.threads.get(thread_id, lock=lock)
     if row is None:
-        raise missing("thread", thread_id)
+        raise missing(tx.ids, "thread", thread_id)
     return row
 
 
@@ -132,5 +140,5 @@ def current_run(tx: Transaction, thread_id: str, run_id: str, *, now: float, loc
     row = tx.runs.get(run_id, lock=lock)
     if row is None or row.object.thread_id != thread_id:
         existing_thread(tx, thread_id)
-        raise missing("run", run_id)
+        raise missing(tx.ids, "run", run_id)
     return expire_if_due(tx, row, now)

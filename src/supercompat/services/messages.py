@@ -5,7 +5,7 @@ from supercompat.engine.lifecycle import ACTIVE
 from supercompat.errors import RequestError
 from supercompat.services.core import Core, existing_thread, given, missing, page_query, read_page
 from supercompat.storage_adapters.protocol import Page, Row, RunRow, Transaction
-from supercompat.wire.ids import new_id
+from supercompat.wire.ids import Ids
 from supercompat.wire.objects import Deleted, Message
 from supercompat.wire.requests import MessageCreate, MessageListQuery, MessageModify
 
@@ -16,7 +16,7 @@ class Messages:
 
     async def create(self, thread_id: str, body: MessageCreate) -> Message:
         """Add a message, unless a run is active on the thread (C-116)."""
-        message = new_message(body, thread_id, self._core.now())
+        message = new_message(body, self._core.ids, thread_id, self._core.now())
 
         def work(tx: Transaction) -> None:
             existing_thread(tx, thread_id, lock=True)
@@ -70,11 +70,11 @@ class Messages:
             if query.after is not None or query.before is not None:
                 # That there is no thread is said before that there is no such message in it.
                 existing_thread(tx, thread_id)
-            page = read_page(tx.messages, page_query(query, **where), "message")
+            page = read_page(tx.ids, tx.messages, page_query(query, **where), "message")
             if not page.rows:
                 existing_thread(tx, thread_id)
             if any(self._is_stale(tx, row.object) for row in page.rows):
-                page = read_page(tx.messages, page_query(query, **where), "message")
+                page = read_page(tx.ids, tx.messages, page_query(query, **where), "message")
             return page
 
         return await self._core.store.transact(work)
@@ -86,10 +86,10 @@ class Messages:
         return active_run(tx, message.thread_id, self._core.clock.now()) is None
 
 
-def new_message(body: MessageCreate, thread_id: str, now: int) -> Message:
+def new_message(body: MessageCreate, ids: Ids, thread_id: str, now: int) -> Message:
     """A message made through the API, not yet stored: complete, and of no run (C-051)."""
     return Message(
-        id=new_id("msg"),
+        id=ids.new(Message),
         created_at=now,
         thread_id=thread_id,
         role=body.role,
@@ -112,5 +112,5 @@ def _existing(tx: Transaction, thread_id: str, message_id: str, *, lock: bool = 
     row = tx.messages.get(message_id, lock=lock)
     if row is None or row.object.thread_id != thread_id:
         existing_thread(tx, thread_id)
-        raise missing("message", message_id)
+        raise missing(tx.ids, "message", message_id)
     return row

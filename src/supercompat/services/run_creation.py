@@ -6,7 +6,7 @@ from typing import Any
 from supercompat.errors import RequestError
 from supercompat.services.assistants import SAMPLING
 from supercompat.storage_adapters.protocol import Row
-from supercompat.wire.ids import new_id
+from supercompat.wire.ids import Ids
 from supercompat.wire.objects import Assistant, Message, Run
 from supercompat.wire.requests import RunCreate, ThreadRunCreate
 
@@ -29,6 +29,7 @@ def new_run(
     thread_id: str,
     body: RunCreate | ThreadRunCreate,
     *,
+    ids: Ids,
     now: int,
     expires_at: int,
 ) -> tuple[Run, dict[str, Any]]:
@@ -44,7 +45,7 @@ def new_run(
         override = getattr(body, name)
         fields[name] = getattr(source, name) if override is None else override
     run = Run(
-        id=new_id("run"),
+        id=ids.new(Run),
         created_at=now,
         assistant_id=source.id,
         thread_id=thread_id,

@@ -66,14 +66,16 @@ class Runs:
 
     async def _create(self, thread_id: str, body: RunCreate, enqueues: bool, event_ids: bool) -> Run | Frames:
         now = self._core.now()
-        messages = [new_message(message, thread_id, now) for message in body.additional_messages or ()]
+        messages = [
+            new_message(message, self._core.ids, thread_id, now) for message in body.additional_messages or ()
+        ]
 
         def work(tx: Transaction) -> RunRow:
             basis = tx.runs.basis(thread_id, body.assistant_id)
             if basis is None:
-                raise missing("thread", thread_id)
+                raise missing(tx.ids, "thread", thread_id)
             if basis.assistant is None:
-                raise missing("assistant", body.assistant_id)
+                raise missing(tx.ids, "assistant", body.assistant_id)
             row = self._new_row(basis.assistant, thread_id, body)
             check_thread(row.object, messages, has_user_message=basis.has_user_message)
             return self._insert(tx, row, messages, enqueues=enqueues)
@@ -84,7 +86,7 @@ class Runs:
 
     async def create_thread_and_run(self, body: ThreadRunCreate, *, event_ids: bool = False) -> Run | Frames:
         """Make a thread and start a run on it, both or neither (C-082). `event_ids` as for `create`."""
-        thread, messages = new_thread(body.thread, self._core.now())
+        thread, messages = new_thread(body.thread, self._core.ids, self._core.now())
 
         def work(tx: Transaction) -> RunRow:
             row = self._new_row(existing_assistant(tx, body.assistant_id), thread.id, body)
@@ -119,7 +121,7 @@ class Runs:
     async def list(self, thread_id: str, query: ListQuery) -> Page[RunRow]:
         def work(tx: Transaction) -> Page[RunRow]:
             existing_thread(tx, thread_id)
-            page = read_page(tx.runs, page_query(query, thread_id=thread_id), "run")
+            page = read_page(tx.ids, tx.runs, page_query(query, thread_id=thread_id), "run")
             now = self._core.clock.now()
             return replace(page, rows=[expire_if_due(tx, row, now) for row in page.rows])
 
@@ -223,7 +225,12 @@ class Runs:
     ) -> RunRow:
         now = self._core.now()
         run, private = new_run(
-            assistant, thread_id, body, now=now, expires_at=now + self._core.options.run_expires_after
+            assistant,
+            thread_id,
+            body,
+            ids=self._core.ids,
+            now=now,
+            expires_at=now + self._core.options.run_expires_after,
         )
         # The assistant may be older than the choice of client adapters.
         self._core.check_model(run.model)

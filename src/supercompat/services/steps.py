@@ -17,7 +17,7 @@ class Steps:
             current_run(tx, thread_id, run_id, now=self._core.clock.now())
             row = tx.steps.get(step_id)
             if row is None or row.object.run_id != run_id:
-                raise missing("run step", step_id)
+                raise missing(tx.ids, "run step", step_id)
             return shown(row.object)
 
         return await self._core.store.transact(work)
@@ -27,7 +27,7 @@ class Steps:
 
         def work(tx: Transaction) -> Page[Row[RunStep]]:
             current_run(tx, thread_id, run_id, now=self._core.clock.now())
-            page = read_page(tx.steps, page_query(query, run_id=run_id), "run step")
+            page = read_page(tx.ids, tx.steps, page_query(query, run_id=run_id), "run step")
             return replace(page, rows=[replace(row, object=shown(row.object)) for row in page.rows])
 
         return await self._core.store.transact(work)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from supercompat.services.core import Core, existing_thread, given, missing
 from supercompat.services.messages import new_message
 from supercompat.storage_adapters.protocol import Row, Transaction
-from supercompat.wire.ids import new_id
+from supercompat.wire.ids import Ids
 from supercompat.wire.objects import Deleted, Message, Thread
 from supercompat.wire.requests import ThreadCreate, ThreadModify
 
@@ -17,7 +17,7 @@ class Threads:
 
     async def create(self, body: ThreadCreate) -> Thread:
         """A new thread, with its first messages in the order given (C-043, C-044)."""
-        thread, messages = new_thread(body, self._core.now())
+        thread, messages = new_thread(body, self._core.ids, self._core.now())
         await self._core.store.transact(lambda tx: insert_thread(tx, thread, messages))
         return thread
 
@@ -39,15 +39,15 @@ class Threads:
     async def delete(self, thread_id: str) -> Deleted:
         """Delete the thread and all that is in it. A run that is active stops (C-047, C-121)."""
         if not await self._core.store.transact(lambda tx: tx.threads.delete(thread_id)):
-            raise missing("thread", thread_id)
+            raise missing(self._core.ids, "thread", thread_id)
         self._core.supervisor.forget(thread_id)
         return Deleted(id=thread_id, object="thread.deleted")
 
 
-def new_thread(body: ThreadCreate, now: int) -> tuple[Thread, list[Message]]:
+def new_thread(body: ThreadCreate, ids: Ids, now: int) -> tuple[Thread, list[Message]]:
     """A thread and its first messages, not yet stored."""
-    thread = Thread(id=new_id("thread"), created_at=now, metadata=body.metadata or {})
-    return thread, [new_message(message, thread.id, now) for message in body.messages]
+    thread = Thread(id=ids.new(Thread), created_at=now, metadata=body.metadata or {})
+    return thread, [new_message(message, ids, thread.id, now) for message in body.messages]
 
 
 def shown_later(thread: Thread) -> Thread:

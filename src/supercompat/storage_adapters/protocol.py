@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
+from supercompat.wire.ids import Ids
 from supercompat.wire.objects import (
     Assistant,
     Message,
@@ -345,6 +346,11 @@ class Transaction(Protocol):
     """One unit of work: all of it is kept, or nothing."""
 
     @property
+    def ids(self) -> Ids:
+        """As the store's."""
+        ...
+
+    @property
     def assistants(self) -> Collection[Assistant]: ...
 
     @property
@@ -372,6 +378,11 @@ class Transaction(Protocol):
 class Store(Protocol):
     """An open storage, for one project. It belongs to the event loop of its first transaction, unless its storage
     says otherwise."""
+
+    @property
+    def ids(self) -> Ids:
+        """How new things are to be named."""
+        ...
 
     @property
     def durable(self) -> bool:

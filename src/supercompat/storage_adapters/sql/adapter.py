@@ -131,6 +131,7 @@ def _server(
     if find_spec("greenlet") is None:
         raise MissingExtraError("greenlet", "postgres")
     from supercompat.storage_adapters.sql import engines
+    from supercompat.storage_adapters.sql.layout import OwnTables
     from supercompat.storage_adapters.sql.postgresql import PostgreSQLDatabase
 
     if isinstance(url, str):
@@ -138,7 +139,7 @@ def _server(
     else:
         _refuse(options, "when it is given an engine")
         source = engines.from_function(url) if callable(url) else engines.from_engine(url)
-    return PostgreSQLDatabase(source, schema)
+    return PostgreSQLDatabase(source, OwnTables(schema))
 
 
 def _refuse(options: dict[str, Any], where: str) -> None:

@@ -56,6 +56,7 @@ from supercompat.storage_adapters.sql.tables import (
     steps,
     threads,
 )
+from supercompat.wire.ids import PREFIXED
 from supercompat.wire.objects import ACTIVE_STATUSES, Assistant, Message, Resource, RunStep, Thread
 
 R = TypeVar("R", bound=Resource)
@@ -275,6 +276,8 @@ class TableTransaction:
     Args:
         channel: where PostgreSQL notifies of each run that changes, as `<project>:<run id>`; None for no notice.
     """
+
+    ids = PREFIXED
 
     def __init__(self, connection: sa.Connection, project: str, channel: str | None = None) -> None:
         self._connection = connection

@@ -60,7 +60,7 @@ def from_url(
         ConfigurationError: the URL, or an option, makes no sense.
         MissingExtraError: the driver is not installed.
     """
-    url = _parse(text)
+    url = parse(text)
     given: dict[str, Any] = {"hide_parameters": True, **options}
     if "poolclass" not in given:
         given = {**POOL, **given}
@@ -138,7 +138,12 @@ def upgrade_command(url: sa.URL, schema: str | None) -> str:
     return shlex.join([*words, "--schema", schema] if schema else words)
 
 
-def _parse(text: str) -> sa.URL:
+def parse(text: str) -> sa.URL:
+    """A URL of PostgreSQL, with its driver.
+
+    Raises:
+        ConfigurationError: it is none, or the driver is not served.
+    """
     try:
         url = sa.make_url(text)
     except (ArgumentError, ValueError):

@@ -7,11 +7,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from supercompat.storage_adapters.protocol import CursorError, PageQuery
-from supercompat.storage_adapters.sql.tables import Id
 
 
 def read_page(
-    connection: sa.Connection, table: sa.Table, columns: tuple[str, ...], project: str, query: PageQuery
+    connection: sa.Connection, table: sa.FromClause, columns: tuple[str, ...], project: str, query: PageQuery
 ) -> tuple[Sequence[Sequence[Any]], bool]:
     """The rows of one page in list order, and whether more follow in the direction of reading.
 
@@ -45,7 +44,7 @@ def _cursor(query: PageQuery, order: str) -> str | None:
 
 @cache
 def _page(
-    table: sa.Table,
+    table: sa.FromClause,
     columns: tuple[str, ...],
     where: tuple[str, ...],
     *,
@@ -68,7 +67,7 @@ def _listed(table: sa.FromClause, where: tuple[str, ...]) -> list[sa.ColumnEleme
     return [table.c[name] == sa.bindparam(name) for name in ("project", *where)]
 
 
-def _place(table: sa.Table, where: tuple[str, ...], cursor: str) -> sa.ScalarSelect[Any]:
+def _place(table: sa.FromClause, where: tuple[str, ...], cursor: str) -> sa.ScalarSelect[Any]:
     """The `seq` of a cursor. NULL for an unknown one, to which no row compares."""
     other = table.alias()
     named = other.c.id == sa.bindparam(cursor)
@@ -76,13 +75,13 @@ def _place(table: sa.Table, where: tuple[str, ...], cursor: str) -> sa.ScalarSel
 
 
 @cache
-def _known(table: sa.Table, where: tuple[str, ...]) -> sa.Select[Any]:
-    named = table.c.id.in_([sa.bindparam("after", type_=Id), sa.bindparam("before", type_=Id)])
-    return sa.select(table.c.id).where(named, *_listed(table, where))
+def _known(table: sa.FromClause, where: tuple[str, ...]) -> sa.Select[Any]:
+    given = [sa.bindparam(name, type_=table.c.id.type) for name in ("after", "before")]
+    return sa.select(table.c.id).where(table.c.id.in_(given), *_listed(table, where))
 
 
 def _check_cursors(
-    connection: sa.Connection, table: sa.Table, values: dict[str, Any], query: PageQuery
+    connection: sa.Connection, table: sa.FromClause, values: dict[str, Any], query: PageQuery
 ) -> None:
     given = {name: values[name] for name in ("after", "before") if values[name] is not None}
     if not given:

@@ -5,8 +5,7 @@ import os
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext, suppress
-from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -15,18 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from supercompat.errors import ForkedError
 from supercompat.storage_adapters.protocol import Transaction
 from supercompat.storage_adapters.sql.attempts import Attempts, exhausted, recognize
-from supercompat.storage_adapters.sql.collections import TableTransaction
-from supercompat.storage_adapters.sql.engines import Source, upgrade_command
-from supercompat.storage_adapters.sql.schema import check
+from supercompat.storage_adapters.sql.engines import Source
+from supercompat.storage_adapters.sql.layout import Layout
 from supercompat.storage_adapters.sql.store import silence
 
 if TYPE_CHECKING:
     from supercompat.storage_adapters.sql.news import Listener
 
 T = TypeVar("T")
-
-#: Bytes that PostgreSQL gives a name.
-LONGEST_NAME: Final = 63
 
 
 class Pool:
@@ -38,22 +33,20 @@ class Pool:
         ConfigurationError: there is no engine.
     """
 
-    def __init__(self, source: Source, schema: str | None) -> None:
+    def __init__(self, source: Source, layout: Layout) -> None:
         self.loop = weakref.ref(asyncio.get_running_loop())
         self.is_closed = False
         self._is_ours = source.is_ours
         self._engine = source.make()
         # Whoever waited for a lock has to see what was committed meanwhile, whatever the database's own default is.
         options: dict[str, Any] = {"isolation_level": "READ COMMITTED"}
-        if schema:
-            options["schema_translate_map"] = {None: schema}
+        if layout.schema:
+            options["schema_translate_map"] = {None: layout.schema}
         # An engine of our own, which shares the user's connections: what is set and heard on it is ours alone.
         self._mapped = self._engine.execution_options(**options)
         connections, self._patience = _limits(self._engine)
         self._turns = asyncio.Semaphore(connections - 1) if connections > 1 else None
-        self._schema = schema
-        self._channel = channel(schema)
-        self._command = upgrade_command(self._engine.url, schema)
+        self._layout = layout
         self._has_tables = False
         self._was_there = False
         self._listener: Listener | None = None
@@ -116,7 +109,7 @@ class Pool:
 
         def transaction(connection: sa.Connection) -> T:
             self._check(connection)
-            return work(TableTransaction(connection, project, self._channel))
+            return work(self._layout.begin(connection, project))
 
         attempts = Attempts(self._mapped, is_known=self._was_there)
         async with nullcontext() if urgent else self._turn():
@@ -149,13 +142,13 @@ class Pool:
         if self._listener is None:
             from supercompat.storage_adapters.sql.news import Listener
 
-            self._listener = Listener(self._engine, self._channel, lambda: self.is_closed)
+            self._listener = Listener(self._engine, self._layout.channel, lambda: self.is_closed)
         async with self._listener.news(project) as heard:
             yield heard
 
     def _check(self, connection: sa.Connection) -> None:
         if not self._has_tables:
-            check(connection, self._command, self._schema)
+            self._layout.check(connection, self._engine.url)
             self._has_tables = True
 
 
@@ -166,14 +159,6 @@ def _limits(engine: AsyncEngine) -> tuple[int, float | None]:
         return 0, None
     overflow: int = pool._max_overflow  # pyright: ignore[reportPrivateUsage]
     return 0 if overflow < 0 or pool.size() == 0 else pool.size() + overflow, pool.timeout()
-
-
-def channel(schema: str | None) -> str:
-    """Where runs that change are told of."""
-    name = f"supercompat_{schema}" if schema else "supercompat"
-    if len(name.encode()) <= LONGEST_NAME:
-        return name
-    return f"supercompat_{sha256(name.encode()).hexdigest()[:32]}"
 
 
 def _remembering(drivers: set[Any]) -> Callable[[Any, object], None]:

@@ -18,8 +18,8 @@ from supercompat.errors import ClosedError, ConfigurationError
 from supercompat.storage_adapters.protocol import Transaction
 from supercompat.storage_adapters.sql.attempts import translated
 from supercompat.storage_adapters.sql.engines import Source
+from supercompat.storage_adapters.sql.layout import Layout
 from supercompat.storage_adapters.sql.pool import Pool
-from supercompat.storage_adapters.sql.schema import current, upgrade_server
 
 T = TypeVar("T")
 
@@ -30,9 +30,9 @@ CLOSING: Final = 10.0
 class PostgreSQLDatabase:
     """One PostgreSQL database."""
 
-    def __init__(self, source: Source, schema: str | None) -> None:
+    def __init__(self, source: Source, layout: Layout) -> None:
         self._source = source
-        self._schema = schema
+        self.layout = layout
         self._pools: weakref.WeakKeyDictionary[AbstractEventLoop, Pool] = weakref.WeakKeyDictionary()
         self._users_loop: weakref.ref[AbstractEventLoop] | None = None
 
@@ -70,7 +70,7 @@ class PostgreSQLDatabase:
         Raises:
             StorageError, SchemaError
         """
-        await self._alone(lambda connection: upgrade_server(connection, self._schema))
+        await self._alone(self.layout.upgrade)
 
     async def current(self) -> str | None:
         """The revision of the tables; None if there are none.
@@ -78,7 +78,7 @@ class PostgreSQLDatabase:
         Raises:
             StorageError
         """
-        return await self._alone(lambda connection: current(connection, self._schema))
+        return await self._alone(self.layout.current)
 
     async def _alone(self, work: Callable[[sa.Connection], T]) -> T:
         """Run a transaction on a connection that is used for nothing else."""
@@ -98,7 +98,7 @@ class PostgreSQLDatabase:
                 self._users_loop = weakref.ref(loop)
             if self._users_loop() is not loop:
                 raise _foreign()
-        return Pool(self._source, self._schema)
+        return Pool(self._source, self.layout)
 
     def _bury(self) -> None:
         for loop, pool in list(self._pools.items()):
@@ -113,6 +113,7 @@ class PostgreSQLStore:
     durable = True
 
     def __init__(self, database: PostgreSQLDatabase, project: str) -> None:
+        self.ids = database.layout.ids
         self._database = database
         self._project = project
         self._entered: set[Pool] = set()

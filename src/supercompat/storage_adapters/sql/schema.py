@@ -1,5 +1,6 @@
 """Which revision the tables are of, and how they get to the one that this release knows."""
 
+from dataclasses import dataclass
 from typing import Final
 
 import sqlalchemy as sa
@@ -20,27 +21,47 @@ _ENCODINGS: Final = {"UTF8", "SQL_ASCII"}
 VERSION_TABLE: Final = "supercompat_version"
 """Not Alembic's usual name: the database may hold an application's own tables, and its own revision."""
 
-_version: Final = sa.Table(
-    VERSION_TABLE,
-    sa.MetaData(),
-    sa.Column("version_num", sa.String(32), nullable=False),
-    sa.PrimaryKeyConstraint("version_num", name=f"{VERSION_TABLE}_pkc"),
-)
+
+@dataclass(frozen=True)
+class Release:
+    """A set of tables as this release knows it.
+
+    Args:
+        head: its newest revision.
+        version_table: where a database says of which revision its own is.
+        migrations: Alembic's name for the folder of the revisions; None while there is but one.
+    """
+
+    tables: sa.MetaData
+    head: str
+    version_table: str
+    migrations: str | None
+
+    def version(self, schema: str | None = None) -> sa.Table:
+        """The table that says it."""
+        return sa.Table(
+            self.version_table,
+            sa.MetaData(schema=schema),
+            sa.Column("version_num", sa.String(32), nullable=False),
+            sa.PrimaryKeyConstraint("version_num", name=f"{self.version_table}_pkc"),
+        )
 
 
-def current(connection: sa.Connection, schema: str | None = None) -> str | None:
+OWN: Final = Release(metadata, HEAD, VERSION_TABLE, "supercompat.storage_adapters.sql:migrations")
+
+
+def current(connection: sa.Connection, schema: str | None = None, release: Release = OWN) -> str | None:
     """The revision of the database; None if it has none of our tables.
 
     Args:
         schema: the one to look at, of PostgreSQL; None for the one that names without a schema mean.
     """
-    if not sa.inspect(connection).has_table(VERSION_TABLE, schema):
+    if not sa.inspect(connection).has_table(release.version_table, schema):
         return None
-    version = _version.to_metadata(sa.MetaData(schema=schema))
-    return connection.execute(sa.select(version.c.version_num)).scalar()
+    return connection.execute(sa.select(release.version(schema).c.version_num)).scalar()
 
 
-def check(connection: sa.Connection, command: str, schema: str | None = None) -> None:
+def check(connection: sa.Connection, command: str, schema: str | None = None, release: Release = OWN) -> None:
     """Make sure that the tables are those of this release.
 
     Args:
@@ -49,19 +70,19 @@ def check(connection: sa.Connection, command: str, schema: str | None = None) ->
     Raises:
         SchemaError: they are not; the message says what to do.
     """
-    found = current(connection, schema)
+    found = current(connection, schema, release)
     if found is None:
         raise SchemaError(f"The database has no tables of supercompat. To make them, run: {command}")
-    if found > HEAD:
-        raise _newer(found)
-    if found < HEAD:
+    if found > release.head:
+        raise _newer(found, release)
+    if found < release.head:
         raise SchemaError(
-            f"The tables are of revision {found}, this release of supercompat needs {HEAD}. Run: {command}"
+            f"The tables are of revision {found}, this release of supercompat needs {release.head}. Run: {command}"
         )
 
 
-def upgrade_server(connection: sa.Connection, schema: str | None) -> None:
-    """Bring the tables of a PostgreSQL database to `HEAD`, within the connection's transaction.
+def upgrade_server(connection: sa.Connection, schema: str | None, release: Release = OWN) -> None:
+    """Bring the tables of a PostgreSQL database to the newest revision, within the connection's transaction.
 
     Several may try at once: one does it, the others wait, and find it done.
 
@@ -82,7 +103,7 @@ def upgrade_server(connection: sa.Connection, schema: str | None) -> None:
             connection.execute(sa.schema.CreateSchema(schema))
         # Migrations name tables without a schema.
         connection.execute(sa.select(sa.func.set_config("search_path", _quoted(connection, schema), True)))
-    ensure(connection)
+    ensure(connection, release)
 
 
 def _check_encoding(connection: sa.Connection) -> None:
@@ -93,54 +114,58 @@ def _check_encoding(connection: sa.Connection) -> None:
         )
 
 
-def ensure(connection: sa.Connection) -> None:
-    """Bring the tables to `HEAD`, within the connection's transaction.
+def ensure(connection: sa.Connection, release: Release = OWN) -> None:
+    """Bring the tables to the newest revision, within the connection's transaction.
 
     Raises:
         SchemaError: a newer release made them, or other tables have their names.
     """
-    found = current(connection)
+    found = current(connection, release=release)
     if found is None:
-        create(connection)
-    elif found != HEAD:
-        upgrade(connection)
+        create(connection, release)
+    elif found != release.head:
+        upgrade(connection, release)
 
 
-def create(connection: sa.Connection) -> None:
+def create(connection: sa.Connection, release: Release = OWN) -> None:
     """Make all tables where there are none."""
-    taken = sorted(metadata.tables.keys() & set(sa.inspect(connection).get_table_names()))
+    names = {table.name for table in release.tables.tables.values()}
+    taken = sorted(names & set(sa.inspect(connection).get_table_names()))
     if taken:
         raise SchemaError(
             f"The database has tables that supercompat did not make, named {', '.join(taken)}. Choose another one."
         )
-    metadata.create_all(connection, checkfirst=False)
-    _version.create(connection)
-    connection.execute(sa.insert(_version).values(version_num=HEAD))
+    release.tables.create_all(connection, checkfirst=False)
+    version = release.version()
+    version.create(connection)
+    connection.execute(sa.insert(version).values(version_num=release.head))
 
 
-def upgrade(connection: sa.Connection) -> None:
+def upgrade(connection: sa.Connection, release: Release = OWN) -> None:
     """Run the migrations that are missing.
 
     Raises:
         SchemaError: the database is of a revision that this release does not know.
     """
+    if release.migrations is None:
+        raise _newer(current(connection, release=release), release)
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError
 
     config = Config()
-    config.set_main_option("script_location", "supercompat.storage_adapters.sql:migrations")
+    config.set_main_option("script_location", release.migrations)
     config.attributes["connection"] = connection
     try:
         command.upgrade(config, "head")
     except CommandError as error:
-        raise _newer(current(connection)) from error
+        raise _newer(current(connection, release=release), release) from error
 
 
-def _newer(found: str | None) -> SchemaError:
+def _newer(found: str | None, release: Release) -> SchemaError:
     return SchemaError(
         f"The database is of revision {found}, made by a newer release of supercompat; this one knows revisions up to "
-        f"{HEAD}. Upgrade supercompat."
+        f"{release.head}. Upgrade supercompat."
     )
 
 

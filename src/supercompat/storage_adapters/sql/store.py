@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from supercompat.errors import ClosedError
 from supercompat.storage_adapters.protocol import Transaction
 from supercompat.storage_adapters.sql.writer import Writer
+from supercompat.wire.ids import PREFIXED
 
 if TYPE_CHECKING:
     from supercompat.storage_adapters.sql.sqlite import SQLiteConnection
@@ -98,6 +99,8 @@ class Database:
 class SQLiteStore:
     """An open storage, for one project, usable from any event loop and thread. One that is forgotten closes itself,
     without waiting."""
+
+    ids = PREFIXED
 
     def __init__(self, database: Database, project: str) -> None:
         self._database = database

@@ -1,0 +1,128 @@
+"""A database whose tables Prisma made, with side tables of ours."""
+
+import shlex
+from collections.abc import Sequence
+from typing import Final
+
+import sqlalchemy as sa
+
+from supercompat.errors import StorageError
+from supercompat.storage_adapters.prisma.collections import PrismaAssistants, PrismaThreads
+from supercompat.storage_adapters.prisma.flavour import look
+from supercompat.storage_adapters.prisma.ids import BARE
+from supercompat.storage_adapters.prisma.messages import PrismaMessages, PrismaSteps
+from supercompat.storage_adapters.prisma.rows import Kinds, kinds_of
+from supercompat.storage_adapters.prisma.runs import PrismaRuns
+from supercompat.storage_adapters.prisma.tables import RELEASE, SCHEMA, SIDES, tables_of
+from supercompat.storage_adapters.protocol import ApiKey, Keys, Transaction
+from supercompat.storage_adapters.sql.engines import shown
+from supercompat.storage_adapters.sql.schema import check, current, upgrade_server
+
+CHANNEL: Final = "supercompat_prisma"
+
+
+class NoKeys:
+    """Keys open projects, which Prisma's tables don't know: there are none."""
+
+    def insert(self, key: ApiKey) -> None:
+        raise StorageError(
+            "Prisma's tables know no projects, and there is no place for API keys beside them."
+        )
+
+    def get(self, id: str) -> ApiKey | None:
+        return None
+
+    def all(self) -> Sequence[ApiKey]:
+        return ()
+
+    def exist(self) -> bool:
+        return False
+
+    def revoke(self, id: str, now: int) -> ApiKey | None:
+        return None
+
+
+class PrismaTransaction:
+    """One unit of work on one connection, whose transaction is its caller's.
+
+    Args:
+        names_calls: whether a message's metadata has its calls too.
+    """
+
+    ids = BARE
+
+    def __init__(self, connection: sa.Connection, kinds: Kinds, *, names_calls: bool) -> None:
+        self._connection = connection
+        self._kinds = kinds
+        self._names_calls = names_calls
+
+    @property
+    def assistants(self) -> PrismaAssistants:
+        return PrismaAssistants(self._connection, self._kinds, self._kinds.assistants)
+
+    @property
+    def threads(self) -> PrismaThreads:
+        return PrismaThreads(self._connection, self._kinds, self._kinds.threads)
+
+    @property
+    def messages(self) -> PrismaMessages:
+        return PrismaMessages(self._connection, self._kinds, self._kinds.messages)
+
+    @property
+    def steps(self) -> PrismaSteps:
+        return PrismaSteps(self._connection, self._kinds, names_calls=self._names_calls)
+
+    @property
+    def keys(self) -> Keys:
+        raise StorageError(
+            "Prisma's tables know no projects, and there is no place for API keys beside them."
+        )
+
+    @property
+    def runs(self) -> PrismaRuns:
+        return PrismaRuns(self._connection, self._kinds, channel=CHANNEL, names_calls=self._names_calls)
+
+
+class PrismaLayout:
+    """Prisma's tables and the side tables of one database.
+
+    Args:
+        schema: the one with Prisma's tables; None for the connection's own.
+        names_calls: as for `PrismaTransaction`.
+    """
+
+    ids = BARE
+    channel = CHANNEL
+
+    def __init__(self, schema: str | None, *, names_calls: bool) -> None:
+        self.schema = schema
+        self._names_calls = names_calls
+        self._kinds: Kinds | None = None
+
+    def check(self, connection: sa.Connection, url: sa.URL) -> None:
+        tables = tables_of(look(connection, self.schema))
+        words = ["supercompat", "db", "upgrade", "--prisma", "--database", shown(url)]
+        command = shlex.join([*words, "--schema", self.schema] if self.schema else words)
+        check(connection, command, SCHEMA, RELEASE)
+        self._kinds = kinds_of(tables)
+
+    def begin(self, connection: sa.Connection, project: str) -> Transaction:
+        assert self._kinds is not None, "the tables were not checked"
+        return PrismaTransaction(connection, self._kinds, names_calls=self._names_calls)
+
+    def current(self, connection: sa.Connection) -> str | None:
+        return current(connection, SCHEMA, RELEASE)
+
+    def upgrade(self, connection: sa.Connection) -> None:
+        """Make the side tables, or bring them up to date, and forget what belongs to rows that are gone."""
+        look(connection, self.schema)
+        if self.current(connection) == RELEASE.head:
+            _forget(connection, self.schema)
+        upgrade_server(connection, SCHEMA, RELEASE)
+
+
+def _forget(connection: sa.Connection, schema: str | None) -> None:
+    for name, side in SIDES.items():
+        rows = sa.table(name, sa.column("id"), schema=schema)
+        is_there = sa.select(rows.c.id).where(sa.cast(rows.c.id, sa.Text) == side.c.id).exists()
+        connection.execute(sa.delete(side).where(~is_there))

@@ -1,0 +1,155 @@
+"""What Node wrote, as the API shows it. Node checks little of what it stores; what can't be shown is left out here."""
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias, cast
+
+logger = logging.getLogger(__name__)
+
+Json: TypeAlias = Any
+
+#: Where calls stand in a message's metadata, for Node.
+CALLS: Final = "toolCalls"
+
+_ERRORS: Final = ("server_error", "rate_limit_exceeded", "invalid_prompt")
+
+
+def content(stored: Json) -> list[Json]:
+    """The parts of a message."""
+    if isinstance(stored, str):
+        return [_text(stored)]
+    return [part for each in _objects(stored) if (part := _part(each)) is not None]
+
+
+def _part(stored: Mapping[str, Any]) -> Json | None:
+    match stored:
+        case {"type": "text", "text": str(value)}:
+            return _text(value)
+        case {"type": "text", "text": {"value": str(value), **rest}}:
+            return _text(value, _objects(rest.get("annotations")))
+        case {"type": "image_url", "image_url": {"url": str(url), **rest}}:
+            return {"type": "image_url", "image_url": {"url": url, "detail": rest.get("detail") or "auto"}}
+        case {"type": "refusal", "refusal": str(text)}:
+            return {"type": "refusal", "refusal": text}
+        case _:
+            logger.warning("A message has a part that can't be shown, of the type %r.", stored.get("type"))
+            return None
+
+
+def _text(value: str, annotations: list[Json] | None = None) -> Json:
+    return {"type": "text", "text": {"value": value, "annotations": annotations or []}}
+
+
+def metadata(stored: Json) -> dict[str, str]:
+    """Texts by text. The list of calls that Node keeps here is no metadata."""
+    found = _object(stored)
+    return {
+        key: value if isinstance(value, str) else json.dumps(value)
+        for key, value in found.items()
+        if value is not None and not (key == CALLS and isinstance(value, list))
+    }
+
+
+def calls_in_metadata(stored: Json) -> dict[str, Any]:
+    """What of a metadata is not."""
+    return {key: value for key, value in _object(stored).items() if key == CALLS and isinstance(value, list)}
+
+
+def details(stored: Json) -> Json:
+    """What a step did."""
+    match stored:
+        case {"type": "message_creation", "message_creation": {"message_id": str(id)}}:
+            return {"type": "message_creation", "message_creation": {"message_id": id}}
+        case _:
+            calls = _object(stored).get("tool_calls")
+            found = [call for each in _objects(calls) if (call := _call(each)) is not None]
+            return {"type": "tool_calls", "tool_calls": found}
+
+
+def _call(stored: Mapping[str, Any]) -> Json | None:
+    function = _object(stored.get("function"))
+    if not stored.get("id") or not function.get("name"):
+        logger.warning("A step has a call that can't be shown, of the type %r.", stored.get("type"))
+        return None
+    output = function.get("output")
+    return {
+        "id": str(stored["id"]),
+        "type": "function",
+        "function": {
+            "name": str(function["name"]),
+            "arguments": _as_text(function.get("arguments") or ""),
+            "output": None if output is None else _as_text(output),
+        },
+    }
+
+
+def required_action(stored: Json) -> Json | None:
+    """The calls that a run waits for."""
+    waiting = _object(_object(stored).get("submit_tool_outputs")).get("tool_calls")
+    calls = [call for each in _objects(waiting) if (call := _call(each)) is not None]
+    if not calls:
+        return None
+    for call in calls:
+        del call["function"]["output"]
+    return {"type": "submit_tool_outputs", "submit_tool_outputs": {"tool_calls": calls}}
+
+
+def last_error(stored: Json) -> Json | None:
+    found = _object(stored)
+    if not found:
+        return None
+    code = found.get("code")
+    return {
+        "code": code if code in _ERRORS else "server_error",
+        "message": _as_text(found.get("message") or ""),
+    }
+
+
+def usage(stored: Json) -> Json | None:
+    found = _object(stored)
+    return {name: value for name, value in found.items() if value is not None} or None
+
+
+def tools(stored: Json) -> list[Json]:
+    """The functions; other tools are not served."""
+    found: list[Json] = []
+    for each in _objects(stored):
+        if each.get("type") == "function" and each.get("function"):
+            found.append(each)
+        else:
+            logger.warning("A run has a tool that is not served, of the type %r.", each.get("type"))
+    return found
+
+
+def truncation(stored: Json) -> Json:
+    found = _object(stored)
+    last = found.get("last_messages")
+    if found.get("type") == "last_messages" and isinstance(last, int):
+        return {"type": "last_messages", "last_messages": last}
+    return {"type": "auto", "last_messages": None}
+
+
+def response_format(stored: Json) -> Json:
+    found = _object(stored)
+    return found if found.get("type") else "auto"
+
+
+def attachments(stored: Json) -> list[Json]:
+    return _objects(stored)
+
+
+def _as_text(value: Json) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _object(stored: Json) -> dict[str, Any]:
+    return cast(dict[str, Any], stored) if isinstance(stored, dict) else {}
+
+
+def _objects(stored: Json) -> list[Json]:
+    return (
+        [each for each in cast(list[Any], stored) if isinstance(each, dict)]
+        if isinstance(stored, list)
+        else []
+    )
