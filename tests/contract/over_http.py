@@ -1,7 +1,6 @@
 """A real server on 127.0.0.1 for a whole session of tests: each client's application has a path of its own on it."""
 
 import asyncio
-import socket
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -12,6 +11,8 @@ import uvicorn
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
+
+from supercompat.server.serve import listen
 
 
 class Network:
@@ -42,7 +43,7 @@ class Network:
 
 @contextmanager
 def network() -> Iterator[Network]:
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listen("127.0.0.1", 0)
     with start_blocking_portal("asyncio") as portal:
         app = Network(portal, listener.getsockname()[1])
         config = uvicorn.Config(

@@ -8,6 +8,8 @@ from typing import Any
 
 import uvicorn
 
+from supercompat.server.serve import listen
+
 
 class Announced(uvicorn.Server):
     """Says when it has started, or has not managed to."""
@@ -26,7 +28,7 @@ class Announced(uvicorn.Server):
 @contextmanager
 def served(app: Any) -> Iterator[str]:
     """The root URL of an ASGI application for as long as the context lasts; then it is stopped in an orderly way."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listen("127.0.0.1", 0)
     config = uvicorn.Config(
         app, http="h11", ws="none", loop="asyncio", log_config=None, timeout_graceful_shutdown=5
     )

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 #: Seconds beyond the drain in which connections have to end.
 GRACE = 5
+
+#: Connections that wait to be accepted.
+BACKLOG = 2048
 
 #: Longer than proxies keep an idle connection, so that they never send a request into one that is being closed.
 KEEP_CONNECTION = 75
@@ -158,22 +162,22 @@ def _run(configuration: "Configuration") -> int:
     # Here, what is wrong is one sentence; in the processes that serve it would be a traceback.
     Providers(configuration.providers).routes(serving.routes, serving.provider)
     asyncio.run(_prepare(storage_of(configuration), serving.host))
-    config = uvicorn.Config(
-        Worker(configuration),
-        factory=True,
-        workers=serving.workers,
-        http="h11",
-        ws="none",
-        loop="asyncio",
-        lifespan="on",
-        log_config=dict(LOGGING),
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=KEEP_CONNECTION,
-        timeout_graceful_shutdown=int(configuration.options.drain) + GRACE,
-    )
     with _listening(serving.host, serving.port) as listener:
+        config = uvicorn.Config(
+            Worker(configuration),
+            factory=True,
+            workers=serving.workers,
+            http="h11",
+            ws="none",
+            loop="asyncio",
+            lifespan="on",
+            log_config=dict(LOGGING),
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_CONNECTION,
+            timeout_graceful_shutdown=int(configuration.options.drain) + GRACE,
+        )
         if serving.workers > 1:
             processes = Multiprocess(config, [listener])
             processes.run()
@@ -208,14 +212,34 @@ async def _prepare(storage: "StorageAdapter", host: str) -> None:
 @contextmanager
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.create_server((host, port), family=family, backlog=2048)
+        listener = listen(host, port)
     except OSError as error:
         raise ConfigurationError(f"{host}:{port} can't be listened on: {error.strerror or error}.") from None
     with listener:
         place = f"[{host}]" if ":" in host else host
         _say(f"Serving on http://{place}:{listener.getsockname()[1]}/v1")
         yield listener
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        OSError
+    """
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    # asyncio knows by the protocol, which create_server() leaves out, that each event is to be sent at once: else the
+    # system holds small ones back until the reader has confirmed the last, some 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 def _say(text: str) -> None:
