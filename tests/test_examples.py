@@ -11,11 +11,13 @@ import pytest
 from fastapi import FastAPI
 from openai import OpenAI
 
+from supercompat import SQLAlchemyStorageAdapter, asgi_app
 from supercompat.testing import (
     AnthropicServer,
     MistralServer,
     Received,
     Reply,
+    ScriptedModel,
     ScriptedServer,
     call,
     reasoning,
@@ -210,14 +212,26 @@ def test_image(capsys: pytest.CaptureFixture[str]) -> None:
     assert [said[0], *said[3:]] == ["The run is completed.", "A red dot."]
 
 
+# Those that need a server
+
+
+def test_resumed_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    storage = SQLAlchemyStorageAdapter(f"sqlite:///{tmp_path / 'served.db'}")
+    model = ScriptedModel(text("Once", " upon", " a", " time."))
+    with served(asgi_app(client=model, storage=storage)) as url:
+        monkeypatch.setattr("sys.argv", ["resumed_stream.py", url])
+        run("resumed_stream")
+    assert capsys.readouterr().out.splitlines() == ["Once upon a time.", "The run is completed."]
+
+
 def test_each_example_is_tested() -> None:
     names = {path.stem for path in (ROOT / "examples").glob("*.py")}
     without_key = {"cancel", "dropped_line", "two_runs", "missing_output", "image"}
-    assert (
-        names
-        == {"quickstart", "async_stream", "function_tool", "three_providers", "own_tests", "mounted"}
-        | without_key
-    )
+    with_a_server = {"resumed_stream", "mounted"}
+    others = {"quickstart", "async_stream", "function_tool", "three_providers", "own_tests"}
+    assert names == others | without_key | with_a_server
 
 
 @pytest.mark.parametrize("framework", ["starlette", "fastapi"])

@@ -22,6 +22,7 @@ from supercompat.services.assistants import Assistants
 from supercompat.services.chat import Chat
 from supercompat.services.context import Contexts
 from supercompat.services.core import Core
+from supercompat.services.events import Events
 from supercompat.services.messages import Messages
 from supercompat.services.runs import Runs
 from supercompat.services.steps import Steps
@@ -237,5 +238,6 @@ def _services(core: Core, connection: Connection) -> Services:
         runs=Runs(core),
         steps=Steps(core),
         contexts=Contexts(core),
+        events=Events(core),
         chat=Chat(connection),
     )

@@ -15,6 +15,7 @@ from openai.types.beta.threads import Message, MessageDelta
 from openai.types.beta.threads.runs import RunStep, RunStepDelta
 
 from supercompat.engine.feed import CAPACITY, Feed
+from supercompat.engine.told import Told
 from supercompat.model import events as model
 from supercompat.wire.events import DONE, AssistantEvent, Piece
 from tests.engine.test_reducer import ANSWERS, Json, Said, cuts, finished, reduced, sent, spoken
@@ -65,9 +66,9 @@ def snapshots(frames: Sequence[bytes]) -> tuple[dict[str, Json], dict[str, Json]
 class Reader:
     """Reads a feed when it is told to, and only what is there."""
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: Feed, told: Told | None = None) -> None:
         self.frames: list[bytes] = []
-        self._source: AsyncGenerator[bytes, None] = feed.subscribe()
+        self._source: AsyncGenerator[bytes, None] = feed.subscribe(told)
         self._waiting: asyncio.Future[bytes] | None = None
 
     async def read(self, count: int) -> None:

@@ -22,6 +22,7 @@ from tests.contract.conversations import (
     only,
     texts,
 )
+from tests.contract.resuming import accounted, all_of, begun, until
 from tests.contract.storages import HeldStorage
 from tests.engine.conftest import LEASE
 from tests.engine.processes import MakeProcess, Process
@@ -102,6 +103,27 @@ def test_readers_hear_that_it_failed_elsewhere(
     assert message["content"][0]["text"]["value"].startswith("Hel")
     assert only(rest, "thread.run.failed") == run.to_dict()
     is_free(asked)
+
+
+def test_readers_with_ids_go_on_elsewhere(
+    process: MakeProcess, clock: FakeClock, model: ScriptedModel
+) -> None:
+    """One comes back to the process that is left, the other one stays with the process that was away."""
+    gate = Gate()
+    model.reply(text("Hel", gate, "lo"))
+    left, other = process(), process()
+    asked = conversation(left.client)
+    with begun(asked) as frames:
+        read = until(frames, DELTA)
+        run_id = read[0].event.data["id"]
+        asked = taken_over(left, asked, other, clock)
+        rest = all_of(asked, run_id, read[-1].id)
+        ends = ["thread.message.incomplete", "thread.run.step.failed", "thread.run.failed", "done"]
+        assert [frame.name for frame in rest] == ends
+        assert accounted([*read, *rest]).last[run_id] == asked.retrieve(run_id).to_dict()
+        left.wake()
+        assert [frame for frame in frames if frame.name != DELTA] == rest
+    gate.open()
 
 
 Begin: TypeAlias = Callable[[Conversation, ScriptedModel], str]

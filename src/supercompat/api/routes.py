@@ -7,10 +7,12 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel
 
 from supercompat.api.active_run import wish_of
+from supercompat.api.event_ids import last_id_of, wants_ids
 from supercompat.api.exchange import Request
 from supercompat.services.assistants import Assistants
 from supercompat.services.chat import Chat
 from supercompat.services.context import Contexts
+from supercompat.services.events import Events
 from supercompat.services.messages import Messages
 from supercompat.services.runs import Runs, is_resting
 from supercompat.services.steps import Steps
@@ -34,6 +36,7 @@ class Services:
     runs: Runs
     steps: Steps
     contexts: Contexts
+    events: Events
     chat: Chat
 
 
@@ -78,13 +81,24 @@ class Route:
 
 
 async def _create_run(services: Services, call: Call) -> Answer:
-    return await services.runs.create(call.ids[0], call.body, wish_of(call.request))
+    wish, ids = wish_of(call.request), wants_ids(call.request)
+    return await services.runs.create(call.ids[0], call.body, wish, event_ids=ids)
 
 
 async def _create_thread_and_run(services: Services, call: Call) -> Answer:
     # A new thread has no active run, but a bad header is refused here too.
     wish_of(call.request)
-    return await services.runs.create_thread_and_run(call.body)
+    return await services.runs.create_thread_and_run(call.body, event_ids=wants_ids(call.request))
+
+
+async def _submit_tool_outputs(services: Services, call: Call) -> Answer:
+    ids = wants_ids(call.request)
+    return await services.runs.submit_tool_outputs(call.ids[0], call.ids[1], call.body, event_ids=ids)
+
+
+async def _resume_events(services: Services, call: Call) -> Answer:
+    last_id = last_id_of(call.request, call.query)
+    return await services.events.resume(call.ids[0], call.ids[1], last_id)
 
 
 async def _retrieve_run(services: Services, call: Call) -> Run:
@@ -140,7 +154,7 @@ ROUTES = (
     Route(
         "POST",
         "/threads/{}/runs/{}/submit_tool_outputs",
-        lambda s, c: s.runs.submit_tool_outputs(c.ids[0], c.ids[1], c.body),
+        _submit_tool_outputs,
         wire.SubmitToolOutputs,
     ),
     Route(
@@ -155,8 +169,9 @@ ROUTES = (
         lambda s, c: s.steps.retrieve(c.ids[0], c.ids[1], c.ids[2]),
         query=wire.IncludeQuery,
     ),
-    # An extension: the API has no such operation.
+    # Extensions: the API has no such operations.
     Route("GET", "/threads/{}/runs/{}/context", lambda s, c: s.contexts.retrieve(c.ids[0], c.ids[1])),
+    Route("GET", "/threads/{}/runs/{}/events", _resume_events, query=wire.EventsQuery),
     Route("POST", "/chat/completions", _complete_chat, wire.ChatCreate),
     Route("GET", "/models", _list_models),
     Route("GET", "/models/{*}", lambda s, c: s.chat.model(c.ids[0])),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from io import StringIO
 from typing import NamedTuple
 
+from supercompat.engine.told import Mark, Told, mark_of
 from supercompat.wire.events import DONE, AssistantEvent, Piece
 
 #: Bytes of encoded deltas that a feed keeps as they were published. What is older is merged.
@@ -42,7 +43,7 @@ class Feed:
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
-        self._entries: list[bytes | _Stretch] = []
+        self._entries: list[_Firm | _Stretch] = []
         # The ordinal of each entry's first event.
         self._ordinals: list[int] = []
         self._count = 0
@@ -50,13 +51,14 @@ class Feed:
         self._unmerged: deque[_Stretch] = deque()
         self._size = 0
         self._ended = asyncio.Event()
+        self._is_left = False
         self._readers: set[asyncio.Event] = set()
 
     def publish(self, events: Iterable[AssistantEvent]) -> None:
         for event in events:
             frame = event.encode()
             if event.piece is None:
-                self._add(frame)
+                self._add_firm(_Firm(frame, mark_of(event)))
             else:
                 self._add_delta(event.piece, frame)
             self._count += 1
@@ -67,42 +69,63 @@ class Feed:
         self._ended.set()
         self._wake()
 
+    def leave(self) -> None:
+        """The pass was lost: what comes now is for those readers alone who can't learn it elsewhere."""
+        self._is_left = True
+        self._wake()
+
     async def ended(self) -> None:
         """Wait until the pass has ended."""
         await self._ended.wait()
 
-    async def subscribe(self) -> AsyncGenerator[bytes, None]:
-        """All frames from the first, then those to come; several that are ready at once come one by one."""
+    async def subscribe(self, told: Told | None = None) -> AsyncGenerator[bytes, None]:
+        """All frames from the first, then those to come; several that are ready at once come one by one.
+
+        Args:
+            told: what the reader has been told of the run. It gets only what it lacks, each frame with its id, and no
+                closing frame: whoever knows the run's state goes on from there.
+        """
         cursor = START
         news = asyncio.Event()
         self._readers.add(news)
         try:
             while True:
                 while cursor.ordinal < self._count:
-                    frame, cursor = self._read(cursor)
-                    yield frame
-                if self._ended.is_set():
+                    frame, cursor = self._read(cursor, told)
+                    if frame:
+                        yield frame
+                if self._ended.is_set() or (told and self._is_left):
                     break
                 news.clear()
                 await news.wait()
         finally:
             self._readers.discard(news)
-        yield DONE
+        if told is None:
+            yield DONE
 
-    def _read(self, cursor: Cursor) -> tuple[bytes, Cursor]:
-        """What follows, and the place behind it."""
+    def _read(self, cursor: Cursor, told: Told | None) -> tuple[bytes, Cursor]:
+        """What follows, nothing if it was told before, and the place behind it."""
         entry = self._entries[bisect_right(self._ordinals, cursor.ordinal) - 1]
-        if isinstance(entry, bytes):
-            return entry, Cursor(cursor.ordinal + 1)
-        return entry.read(cursor)
+        if isinstance(entry, _Stretch):
+            return entry.read(cursor, told)
+        frame = entry.frame
+        if told is not None:
+            frame = b"" if told.knows(entry.mark) else told.note(entry.mark, frame)
+        return frame, Cursor(cursor.ordinal + 1)
 
-    def _add(self, entry: "bytes | _Stretch") -> None:
+    def _add(self, entry: "_Firm | _Stretch") -> None:
         self._entries.append(entry)
         self._ordinals.append(self._count)
 
+    def _add_firm(self, event: "_Firm") -> None:
+        self._add(event)
+        for part in event.mark.parts:
+            place = (event.mark.of, part.at)
+            self._said[place] = self._said.get(place, 0) + part.characters
+
     def _add_delta(self, piece: Piece, frame: bytes) -> None:
-        newest = self._entries[-1] if self._entries else b""
-        if isinstance(newest, bytes) or newest.opening.part != piece.part:
+        newest = self._entries[-1] if self._entries else None
+        if not isinstance(newest, _Stretch) or newest.opening.part != piece.part:
             newest = _Stretch(piece, self._count, self._said.get(piece.part, 0))
             self._add(newest)
             self._unmerged.append(newest)
@@ -120,6 +143,13 @@ class Feed:
     def _wake(self) -> None:
         for news in self._readers:
             news.set()
+
+
+class _Firm(NamedTuple):
+    """An event that is never merged."""
+
+    frame: bytes
+    mark: Mark
 
 
 class _Delta(NamedTuple):
@@ -151,14 +181,23 @@ class _Stretch:
         self.text.write(text)
         return len(frame)
 
-    def read(self, cursor: Cursor) -> tuple[bytes, Cursor]:
+    def read(self, cursor: Cursor, told: Told | None) -> tuple[bytes, Cursor]:
         """The next delta; where it was merged, all that was merged and is new for the reader."""
         place = cursor.ordinal - self.first
         had = cursor.characters - self.begin if place else 0
+        known = 0 if told is None else max(told.characters(*self.opening.part) - self.begin - had, 0)
         if place >= self.merged:
             frame, text = self.deltas[place - self.merged]
-            return frame, Cursor(cursor.ordinal + 1, self.begin + had + len(text))
-        self.text.seek(had)
-        text = self.text.read()
-        rest = replace(self.opening, text=text, first=self.opening.first and not place)
-        return rest.event().encode(), Cursor(self.first + self.merged, self.begin + had + len(text))
+            behind = Cursor(cursor.ordinal + 1, self.begin + had + len(text))
+            piece = replace(self.opening, text=text[known:], first=False)
+        else:
+            self.text.seek(had)
+            text = self.text.read()
+            behind = Cursor(self.first + self.merged, self.begin + had + len(text))
+            first = self.opening.first and not place and not known
+            piece, frame = replace(self.opening, text=text[known:], first=first), b""
+        if told is not None and not piece.text:
+            return b"", behind
+        if known or not frame:
+            frame = piece.event().encode()
+        return (frame if told is None else told.say(piece, frame)), behind

@@ -127,10 +127,10 @@ class Supervisor:
             self._reaper.start()
         return job.feed
 
-    def feed(self, run_id: str) -> Feed | None:
-        """The feed of the run's pass, if it is carried out here."""
+    def feed(self, run_id: str, *, fence: int | None = None) -> Feed | None:
+        """The feed of the run's pass, if it is carried out here, and under this fence."""
         job = self._jobs.get(run_id)
-        return job.feed if job else None
+        return job.feed if job and fence in (None, job.row.fence) else None
 
     def cancel(self, run: Run) -> bool:
         """Stop a run that was just stored as `cancelling`. False if it is not carried out here."""
@@ -194,6 +194,7 @@ class Supervisor:
                 await job.carry_out()
             self._drop(job)
             if job.is_lost:
+                job.feed.leave()
                 await job.follow()
             job.feed.end()
             await self.look_for_turn(job.row.object.thread_id)

@@ -1,9 +1,8 @@
 """Runs: creation, tool outputs, cancellation, retrieval. How a run proceeds is the engine's."""
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TypeAlias
 
 import anyio
 
@@ -21,6 +20,7 @@ from supercompat.services.core import (
     page_query,
     read_page,
 )
+from supercompat.services.events import Events, Frames
 from supercompat.services.messages import new_message
 from supercompat.services.run_creation import check_thread, new_run
 from supercompat.services.threads import insert_thread, new_thread, shown_later
@@ -36,8 +36,6 @@ from supercompat.wire.requests import (
     ThreadRunCreate,
 )
 
-Frames: TypeAlias = AsyncGenerator[bytes, None]
-
 #: Seconds that a retrieve may wait for the run, and the part of the request's read timeout that it may take.
 LONGEST_WAIT = 20.0
 TIMEOUT_SHARE = 0.5
@@ -50,14 +48,23 @@ class Runs:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._turns = Turns(core, self.cancel)
+        self._events = Events(core)
         self._beginning = 0
 
-    async def create(self, thread_id: str, body: RunCreate, wish: Wish) -> Run | Frames:
-        """Start a run, when it is its turn; its stream if the request asks for one (C-066 to C-074)."""
-        enqueues = self._turns.policy(wish) == "enqueue"
-        return await self._turns.take(thread_id, wish, lambda: self._create(thread_id, body, enqueues))
+    async def create(
+        self, thread_id: str, body: RunCreate, wish: Wish, *, event_ids: bool = False
+    ) -> Run | Frames:
+        """Start a run, when it is its turn; its stream if the request asks for one (C-066 to C-074).
 
-    async def _create(self, thread_id: str, body: RunCreate, enqueues: bool) -> Run | Frames:
+        Args:
+            event_ids: whether the events of the stream have ids, by which it can be continued.
+        """
+        enqueues = self._turns.policy(wish) == "enqueue"
+        return await self._turns.take(
+            thread_id, wish, lambda: self._create(thread_id, body, enqueues, event_ids)
+        )
+
+    async def _create(self, thread_id: str, body: RunCreate, enqueues: bool, event_ids: bool) -> Run | Frames:
         now = self._core.now()
         messages = [new_message(message, thread_id, now) for message in body.additional_messages or ()]
 
@@ -73,10 +80,10 @@ class Runs:
 
         with self._within_limit():
             row = await self._core.store.transact(work)
-            return self._started(row, stream=bool(body.stream))
+            return self._started(row, stream=bool(body.stream), event_ids=event_ids)
 
-    async def create_thread_and_run(self, body: ThreadRunCreate) -> Run | Frames:
-        """Make a thread and start a run on it, both or neither (C-082)."""
+    async def create_thread_and_run(self, body: ThreadRunCreate, *, event_ids: bool = False) -> Run | Frames:
+        """Make a thread and start a run on it, both or neither (C-082). `event_ids` as for `create`."""
         thread, messages = new_thread(body.thread, self._core.now())
 
         def work(tx: Transaction) -> RunRow:
@@ -87,7 +94,7 @@ class Runs:
 
         with self._within_limit():
             row = await self._core.store.transact(work)
-            return self._started(row, stream=bool(body.stream), thread=thread)
+            return self._started(row, stream=bool(body.stream), event_ids=event_ids, thread=thread)
 
     async def retrieve(self, thread_id: str, run_id: str, *, wait: float = 0.0) -> Run:
         """The run as it is stored; it expires here if its time is over.
@@ -164,8 +171,10 @@ class Runs:
             return ended or row
         return row
 
-    async def submit_tool_outputs(self, thread_id: str, run_id: str, body: SubmitToolOutputs) -> Run | Frames:
-        """Answer all pending calls, and start the next pass (C-093 to C-101)."""
+    async def submit_tool_outputs(
+        self, thread_id: str, run_id: str, body: SubmitToolOutputs, *, event_ids: bool = False
+    ) -> Run | Frames:
+        """Answer all pending calls, and start the next pass (C-093 to C-101). `event_ids` as for `create`."""
 
         def work(tx: Transaction) -> tuple[RunRow, RunStep]:
             row = current_run(tx, thread_id, run_id, now=self._core.clock.now(), lock=True)
@@ -183,6 +192,8 @@ class Runs:
             AssistantEvent("thread.run.queued", row.object),
         ]
         feed = self._core.supervisor.launch(row, opening)
+        if body.stream and event_ids:
+            return self._events.answered(row.object, feed, row.private[ANSWERED])
         return feed.subscribe() if body.stream else row.object
 
     @contextmanager
@@ -233,7 +244,9 @@ class Runs:
                 return in_line
         return row
 
-    def _started(self, row: RunRow, *, stream: bool, thread: Thread | None = None) -> Run | Frames:
+    def _started(
+        self, row: RunRow, *, stream: bool, event_ids: bool, thread: Thread | None = None
+    ) -> Run | Frames:
         opening = [
             AssistantEvent("thread.run.created", row.object),
             AssistantEvent("thread.run.queued", row.object),
@@ -241,6 +254,8 @@ class Runs:
         if thread is not None:
             opening.insert(0, AssistantEvent("thread.created", shown_later(thread)))
         feed = self._core.supervisor.launch(row, opening)
+        if stream and event_ids:
+            return self._events.new(row.object, feed)
         return feed.subscribe() if stream else row.object
 
 

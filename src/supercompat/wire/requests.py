@@ -438,3 +438,9 @@ class IncludeQuery(Query):
 
 class StepListQuery(ListQuery, IncludeQuery):
     pass
+
+
+class EventsQuery(Query):
+    """An extension. The id of the last event that the reader has, where it can't be sent as a header."""
+
+    last_event_id: str | None = None
