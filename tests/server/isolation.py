@@ -82,6 +82,7 @@ CASES = {
     "GET /threads/{thread}/runs/{run}/steps": Case(),
     "GET /threads/{thread}/runs/{run}/steps/{step}": Case(),
     "GET /threads/{thread}/runs/{run}/context": Case(),
+    "GET /threads/{thread}/runs/{run}/events": Case(),
     "POST /chat/completions": Case(CHAT),
     "GET /models": Case(),
     "GET /models/{model}": Case(is_shared=True),
