@@ -397,7 +397,7 @@ def test_a_value_that_is_not_supported(client: OpenAI, value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["reject", "wait", "wait;seconds=2", " enqueue ", "cancel_previous ; seconds = 0.5"]
+    "value", ["reject", "wait", "wait;seconds=2", "enqueue", "cancel_previous ; seconds = 0.5"]
 )
 def test_a_value_that_is_supported(client: OpenAI, provider: ScriptedServer, value: str) -> None:
     provider.reply(text("Hello"), text("Hello"))

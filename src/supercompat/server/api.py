@@ -31,6 +31,9 @@ access = logging.getLogger("supercompat.access")
 #: By which a client of the SDK says how many seconds it waits: Python's, and Node's.
 _PATIENCE: Final = ("x-stainless-read-timeout", "x-stainless-timeout")
 
+#: Seconds that a caller whose own timeout is over has to leave.
+COURTESY: Final = 2.0
+
 _ID: Final = re.compile(r"[\x21-\x7e]{1,200}")
 
 
@@ -46,7 +49,7 @@ class Api:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = _Asked(scope, self._options)
         # First of all: whoever has no key is not given the room for a body.
-        refused = await _or_error(asked.request, self._enter(asked))
+        refused = await self._or_error(asked.request, self._enter(asked))
         try:
             refused = refused or await asked.read(receive)
         except ClientDisconnect:
@@ -54,7 +57,7 @@ class Api:
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(_leave, receive, group.cancel_scope)
-                response = refused or await _or_error(asked.request, self._answer(asked))
+                response = refused or await self._or_error(asked.request, self._answer(asked))
                 assert response is not None
                 asked.status = response.status
                 await send_response(response, _unless_gone(send), keep_alive=self._options.keep_alive)
@@ -76,23 +79,27 @@ class Api:
         response = await answered(asked.entrance.runtime, asked.request)
         return replace(response, headers={**standard_headers(asked.request), **response.headers})
 
-
-async def _or_error(request: Request, work: Coroutine[Any, Any, Response | None]) -> Response | None:
-    """What the work gives, or the answer that says what went wrong with it."""
-    try:
-        async with asyncio.timeout(request.read_timeout):
-            return await work
-    except RequestError as error:
-        return refusal(error, standard_headers(request))
-    except TimeoutError:
-        late = RequestError("The request took too long.", status=504, type="server_error")
-        return refusal(late, standard_headers(request))
-    except SupercompatError as error:
-        logger.exception("%s %s failed (%s)", request.method, request.path, request.id)
-        return unavailable(error, standard_headers(request))
-    except Exception:
-        logger.exception("%s %s failed (%s)", request.method, request.path, request.id)
-        return refusal(internal_error(request.id), standard_headers(request))
+    async def _or_error(
+        self, request: Request, work: Coroutine[Any, Any, Response | None]
+    ) -> Response | None:
+        """What the work gives, or the answer that says what went wrong with it."""
+        try:
+            async with asyncio.timeout(request.read_timeout):
+                return await work
+        except RequestError as error:
+            return refusal(error, standard_headers(request))
+        except TimeoutError:
+            if request.read_timeout != self._options.request_timeout:
+                # The caller was about to leave by itself, and is to see its own timeout rather than ours.
+                await asyncio.sleep(COURTESY)
+            late = RequestError("The request took too long.", status=504, type="server_error")
+            return refusal(late, standard_headers(request))
+        except SupercompatError as error:
+            logger.exception("%s %s failed (%s)", request.method, request.path, request.id)
+            return unavailable(error, standard_headers(request))
+        except Exception:
+            logger.exception("%s %s failed (%s)", request.method, request.path, request.id)
+            return refusal(internal_error(request.id), standard_headers(request))
 
 
 class _Asked:
