@@ -1,19 +1,22 @@
 """What one project gets when it asks for another's: every operation of the route table, by every id that it takes.
 
-`python -m tests.server.isolation` prints the table of `docs/keys.md`.
+`python -m tests.server.isolation` writes the table at the end of `docs/keys.md` anew.
 """
 
 import json
 import re
 import secrets
-import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 from supercompat.api.routes import ROUTES, Route
 from tests.engine.projects import Answer
+
+PAGE = Path(__file__).parents[2] / "docs" / "keys.md"
+HEADER = "| operation | asked for | own | another project's | nobody's |"
 
 #: Asks as a project: its name, method, path below `/v1`, body, query.
 Ask = Callable[[str, str, str, Mapping[str, Any] | None, Sequence[tuple[str, str]]], Awaitable[Answer]]
@@ -79,6 +82,7 @@ CASES = {
     "GET /threads/{thread}/runs/{run}/steps": Case(),
     "GET /threads/{thread}/runs/{run}/steps/{step}": Case(),
     "GET /threads/{thread}/runs/{run}/context": Case(),
+    "GET /threads/{thread}/runs/{run}/events": Case(),
     "POST /chat/completions": Case(CHAT),
     "GET /models": Case(),
     "GET /models/{model}": Case(is_shared=True),
@@ -246,4 +250,5 @@ def without(answer: Answer, ids: Ids) -> tuple[int, str]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(f"{table()}\n")
+    before, _, _ = PAGE.read_text(encoding="utf-8").partition(HEADER)
+    PAGE.write_text(f"{before}{table()}\n", encoding="utf-8")

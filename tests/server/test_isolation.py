@@ -1,7 +1,6 @@
 """What one project owns is invisible to every other, proven for every operation of the route table."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from supercompat.testing.model import ScriptedConnection
 from tests.server.asked import Keyring, add_key, application_for, asked
 from tests.server.isolation import (
     CASES,
+    PAGE,
     Asking,
     asked_ids,
     attempts,
@@ -24,8 +24,6 @@ from tests.server.isolation import (
     unknown,
     without,
 )
-
-PAGE = Path(__file__).parents[2] / "docs" / "keys.md"
 
 
 class Provider(ScriptedModel):
@@ -106,7 +104,7 @@ async def test_the_lists_of_a_new_project_are_empty(asking: Asking) -> None:
 
 
 def test_the_page_has_the_table() -> None:
-    """`python -m tests.server.isolation` prints it."""
+    """`python -m tests.server.isolation` writes it."""
     assert table() in PAGE.read_text(encoding="utf-8")
 
 
