@@ -58,6 +58,7 @@ OFFENDERS = [
     ("sdks", "client_adapters.anthropic.request", "anthropic"),
     ("sdks", "client_adapters.groq", "google"),
     ("demo", "runtime", "rich"),
+    ("demo", "transport.offender", "starlette"),
 ]
 
 

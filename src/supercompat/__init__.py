@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from supercompat.client_adapters.openai import OpenAIClientAdapter
     from supercompat.options import Options
     from supercompat.run_adapters.completions import CompletionsRunAdapter
+    from supercompat.server.asgi import asgi_app
+    from supercompat.server.options import ServerOptions
     from supercompat.storage_adapters.memory import MemoryStorageAdapter
     from supercompat.storage_adapters.prisma import PrismaStorageAdapter
     from supercompat.storage_adapters.sql import SQLAlchemyStorageAdapter
@@ -30,6 +32,8 @@ __all__ = [
     "Options",
     "PrismaStorageAdapter",
     "SQLAlchemyStorageAdapter",
+    "ServerOptions",
+    "asgi_app",
     "async_supercompat",
     "supercompat",
 ]
@@ -45,6 +49,8 @@ _HOMES = {
     "Options": "options",
     "PrismaStorageAdapter": "storage_adapters.prisma",
     "SQLAlchemyStorageAdapter": "storage_adapters.sql",
+    "ServerOptions": "server.options",
+    "asgi_app": "server.asgi",
     "async_supercompat": "transport.sdk",
     "supercompat": "transport.sdk",
 }

@@ -66,6 +66,7 @@ class RequestError(SupercompatError):
         param: path of the offending parameter, such as `tools[0].function.name`.
         code: the API's machine-readable code, such as `invalid_type`.
         type: `invalid_request_error` for all but the provider's and our own failures.
+        retry_after: seconds after which the same request may go through; None if asking again is of no use.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class RequestError(SupercompatError):
         param: str | None = None,
         code: str | None = None,
         type: str = "invalid_request_error",
+        retry_after: int | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -83,6 +85,7 @@ class RequestError(SupercompatError):
         self.param = param
         self.code = code
         self.type = type
+        self.retry_after = retry_after
 
     def body(self) -> dict[str, dict[str, str | None]]:
         """The error as the wire has it (C-002)."""

@@ -7,7 +7,14 @@ from supercompat.clock import Clock, SystemClock
 from supercompat.errors import ConfigurationError
 
 #: The smallest value of each number.
-LEAST = {"run_expires_after": 1, "lease": 1, "active_run_wait": 0, "drain": 0, "provider_threads": 1}
+LEAST = {
+    "run_expires_after": 1,
+    "lease": 1,
+    "active_run_wait": 0,
+    "drain": 0,
+    "max_concurrent_runs": 0,
+    "provider_threads": 1,
+}
 
 ActiveRunPolicy: TypeAlias = Literal["reject", "wait", "cancel_previous"]
 
@@ -28,6 +35,8 @@ class Options:
             the request's own timeout.
         drain: seconds for which `close()` waits for running runs before it hands them over (with memory
             storage: cancels them).
+        max_concurrent_runs: how many runs may be carried out at once, by this process and, on a server, for one
+            project; a request for one more is a 429 that says when to come back. 0 for no limit.
         provider_threads: how many calls of a synchronous provider client may be under way at once.
         strict: whether to refuse what the hosted API refused and we take otherwise: more than 32 messages at the
             creation of a thread, addresses of images without a usual ending, and requests over HTTP that don't say
@@ -47,6 +56,7 @@ class Options:
     active_run: ActiveRunPolicy = "reject"
     active_run_wait: float = 60.0
     drain: float = 10.0
+    max_concurrent_runs: int = 0
     provider_threads: int = 64
     strict: bool = False
     fetch_images: bool = True

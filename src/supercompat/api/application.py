@@ -2,7 +2,6 @@
 
 import logging
 import time
-from uuid import uuid4
 
 from supercompat.api.codec import JSON, decode, encode, encode_json
 from supercompat.api.exchange import Frames, Request, Response
@@ -29,8 +28,7 @@ class Application:
 
     async def handle(self, request: Request) -> Response:
         started = time.perf_counter()
-        request_id = f"req_{uuid4().hex}"
-        headers = {"x-request-id": request_id, "openai-version": "2020-10-01"}
+        headers = standard_headers(request)
         try:
             headers["content-type"], body = await self._answer(request, headers)
             response = Response(200, headers, body)
@@ -39,11 +37,11 @@ class Application:
         except ClosedError as error:
             response = unavailable(error, headers)
         except StorageError as error:
-            logger.exception("%s %s failed (%s)", request.method, request.path, request_id)
+            logger.exception("%s %s failed (%s)", request.method, request.path, request.id)
             response = unavailable(error, headers)
         except Exception:
-            logger.exception("%s %s failed (%s)", request.method, request.path, request_id)
-            response = refusal(internal_error(request_id), headers)
+            logger.exception("%s %s failed (%s)", request.method, request.path, request.id)
+            response = refusal(internal_error(request.id), headers)
         headers["openai-processing-ms"] = str(round((time.perf_counter() - started) * 1000))
         return response
 
@@ -59,10 +57,18 @@ class Application:
         return encode(await route.handler(self._services, Call(request, ids, body, query, wait, headers)))
 
 
+def standard_headers(request: Request) -> dict[str, str]:
+    """What every answer carries beside its content (C-001)."""
+    return {"x-request-id": request.id, "openai-version": "2020-10-01"}
+
+
 def refusal(error: RequestError, headers: dict[str, str] | None = None) -> Response:
-    """An error body. Nothing here gets better by asking again: a provider's SDK has done its retries."""
+    """An error body. Nothing gets better by asking again, unless the error says when: a provider's SDK has done its
+    retries."""
     headers = {} if headers is None else headers
     headers |= {"content-type": JSON, "x-should-retry": "false"}
+    if error.retry_after is not None:
+        headers |= {"x-should-retry": "true", "retry-after": str(error.retry_after)}
     return Response(error.status, headers, encode_json(error.body()))
 
 

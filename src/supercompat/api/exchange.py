@@ -3,10 +3,16 @@
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
+from uuid import uuid4
 
 from supercompat.services.turns import Caller
 
 Frames: TypeAlias = AsyncGenerator[bytes, None]
+
+
+def new_request_id() -> str:
+    """An id of the API's shape (C-001)."""
+    return f"req_{uuid4().hex}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +26,7 @@ class Request:
         headers: names in lower case.
         read_timeout: seconds that the caller waits for the next byte; None if for ever.
         caller: to be told when nobody waits for the answer any more.
+        id: how the answer, and what is logged about it, names the request.
     """
 
     method: str
@@ -29,6 +36,7 @@ class Request:
     body: bytes = b""
     read_timeout: float | None = None
     caller: Caller = field(default_factory=Caller)
+    id: str = field(default_factory=new_request_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
 """Which adapter fits a provider's SDK client. One row for each provider, whose adapter is loaded when it is needed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pkgutil import resolve_name
+from typing import Any
 
 from supercompat.client_adapters.base import ClientAdapter
 from supercompat.errors import UnknownClientError
@@ -27,8 +29,8 @@ class Row:
             for kind in type(client).__mro__
         )
 
-    def wrap(self, client: object) -> ClientAdapter:
-        return resolve_name(f"supercompat.client_adapters.{self.adapter}")(client)
+    def wrap(self, client: object, options: Mapping[str, Any]) -> ClientAdapter:
+        return resolve_name(f"supercompat.client_adapters.{self.adapter}")(client, **options)
 
     def __str__(self) -> str:
         names = ", ".join(f"{self.package}.{name}" for name in self.names)
@@ -56,10 +58,14 @@ REGISTRY = (
 )
 
 
-def adapter_for(client: object) -> ClientAdapter:
+def adapter_for(client: object, **options: Any) -> ClientAdapter:
     """The adapter for what was given as `client=`: itself, or one around a provider's SDK client.
 
+    Args:
+        options: for the adapter that is made.
+
     Raises:
+        TypeError: it does not take them.
         UnknownClientError: there is none.
     """
     if isinstance(client, type):
@@ -68,7 +74,7 @@ def adapter_for(client: object) -> ClientAdapter:
         return client
     for row in REGISTRY:
         if row.fits(client):
-            return row.wrap(client)
+            return row.wrap(client, options)
     kind = type(client)
     known = "; ".join(map(str, REGISTRY))
     raise UnknownClientError(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from supercompat.errors import ConfigurationError, MissingExtraError, SupercompatError
+from supercompat.server import serve
 
 INTERRUPTED = 130
 
@@ -67,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         help="only print the messages of this thread of --database, one JSON object a line",
     )
     demo.set_defaults(command=_demo)
+    serve.add(commands)
     _add_db(commands)
     return parser
 

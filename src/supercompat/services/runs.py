@@ -1,6 +1,7 @@
 """Runs: creation, tool outputs, cancellation, retrieval. How a run proceeds is the engine's."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -40,11 +41,15 @@ Frames: TypeAlias = AsyncGenerator[bytes, None]
 LONGEST_WAIT = 20.0
 TIMEOUT_SHARE = 0.5
 
+#: Seconds after which a run that was one too many may be asked for again.
+RUN_RETRY = 2
+
 
 class Runs:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._turns = Turns(core, self.cancel)
+        self._beginning = 0
 
     async def create(self, thread_id: str, body: RunCreate, wish: Wish) -> Run | Frames:
         """Start a run, when it is its turn; its stream if the request asks for one (C-066 to C-074)."""
@@ -67,8 +72,9 @@ class Runs:
             self._insert(tx, row, messages)
             return row
 
-        row = await self._core.store.transact(work)
-        return self._started(row, stream=bool(body.stream))
+        with self._within_limit():
+            row = await self._core.store.transact(work)
+            return self._started(row, stream=bool(body.stream))
 
     async def create_thread_and_run(self, body: ThreadRunCreate) -> Run | Frames:
         """Make a thread and start a run on it, both or neither (C-082)."""
@@ -81,8 +87,9 @@ class Runs:
             self._insert(tx, row, messages)
             return row
 
-        row = await self._core.store.transact(work)
-        return self._started(row, stream=bool(body.stream), thread=thread)
+        with self._within_limit():
+            row = await self._core.store.transact(work)
+            return self._started(row, stream=bool(body.stream), thread=thread)
 
     async def retrieve(self, thread_id: str, run_id: str, *, wait: float = 0.0) -> Run:
         """The run as it is stored; it expires here if its time is over.
@@ -172,6 +179,28 @@ class Runs:
         ]
         feed = self._core.supervisor.launch(row, opening)
         return feed.subscribe() if body.stream else row.object
+
+    @contextmanager
+    def _within_limit(self) -> Iterator[None]:
+        """There is room for one more run.
+
+        Raises:
+            RequestError: there is none.
+        """
+        limit = self._core.options.max_concurrent_runs
+        if limit and self._beginning + len(self._core.supervisor.tasks()) >= limit:
+            raise RequestError(
+                f"Too many runs at once: Limit {limit}. Please try again when one has ended.",
+                status=429,
+                type="requests",
+                code="rate_limit_exceeded",
+                retry_after=RUN_RETRY,
+            )
+        self._beginning += 1
+        try:
+            yield
+        finally:
+            self._beginning -= 1
 
     def _new_row(
         self, assistant: Row[Assistant], thread_id: str, body: RunCreate | ThreadRunCreate

@@ -10,6 +10,7 @@ from typing import Self, TypeAlias
 
 from supercompat.api.exchange import Frames, Request, Response
 from supercompat.transport.core import (
+    Answers,
     DoorTimeoutError,
     ProcessGuard,
     Start,
@@ -53,7 +54,7 @@ class AsyncDoor:
         try:
             async with asyncio.timeout(request.read_timeout):
                 runtime = await asyncio.shield(self._started())
-                return await _answered(runtime, request)
+                return await answered(runtime, request)
         except TimeoutError:
             raise DoorTimeoutError from None
         except Exception as error:
@@ -143,8 +144,8 @@ class AsyncDoor:
         closing.add_done_callback(self._closing.discard)
 
 
-async def _answered(runtime: StartedRuntime, request: Request) -> Response:
-    # A task of its own: it goes on when its caller stops waiting or is cancelled.
+async def answered(runtime: Answers, request: Request) -> Response:
+    """What a runtime answers. The work is a task of its own: it goes on when its caller is cancelled."""
     work = asyncio.ensure_future(runtime.handle(request))
     try:
         return await asyncio.shield(work)

@@ -17,11 +17,15 @@ class DoorTimeoutError(TimeoutError):
     """The caller's own read timeout has passed. The work that was asked for goes on."""
 
 
-class StartedRuntime(Protocol):
-    @property
-    def owner(self) -> str: ...
+class Answers(Protocol):
+    """Whatever answers requests: a runtime, or a door in front of one."""
 
     async def handle(self, request: Request) -> Response: ...
+
+
+class StartedRuntime(Answers, Protocol):
+    @property
+    def owner(self) -> str: ...
 
     async def close(self, drain: float) -> None: ...
 

@@ -48,8 +48,8 @@ def supercompat(
     Raises:
         ConfigurationError: something given can't work.
     """
-    composition, options = _compose(client, storage, run_adapter, models, options)
-    door = SyncDoor(partial(start, composition), drain=options.drain)
+    composition = compose(client, storage, run_adapter, models, options)
+    door = SyncDoor(partial(start, composition), drain=composition.options.drain)
     return openai.OpenAI(**_sdk_options(openai_options), http_client=_binding().client(door))
 
 
@@ -66,24 +66,29 @@ def async_supercompat(
 
     The arguments are those of `supercompat()`.
     """
-    composition, options = _compose(client, storage, run_adapter, models, options)
-    door = AsyncDoor(partial(start, composition), drain=options.drain)
+    composition = compose(client, storage, run_adapter, models, options)
+    door = AsyncDoor(partial(start, composition), drain=composition.options.drain)
     return openai.AsyncOpenAI(**_sdk_options(openai_options), http_client=_binding().async_client(door))
 
 
-def _compose(
+def compose(
     client: object,
     storage: StorageAdapter | None,
     run_adapter: RunAdapter | None,
     models: Mapping[str, str] | None,
     options: Options | None,
-) -> tuple[Composition, Options]:
+) -> Composition:
+    """What the user chose, checked. The arguments are those of `supercompat()`.
+
+    Raises:
+        ConfigurationError: something given can't work.
+    """
     _check("storage", storage, StorageAdapter, "a storage adapter such as MemoryStorageAdapter()")
     _check("run_adapter", run_adapter, RunAdapter, "a run adapter such as CompletionsRunAdapter()")
     _check("models", models, Mapping, "a mapping such as {'gpt-4o': 'llama-3.3-70b-versatile'}")
     _check("options", options, Options, "Options(…)")
     options = options or Options()
-    composition = Composition(
+    return Composition(
         client=ModelRouter(
             _routes(client),
             models or {},
@@ -94,7 +99,6 @@ def _compose(
         run_adapter=run_adapter or CompletionsRunAdapter(),
         options=options,
     )
-    return composition, options
 
 
 def _check(name: str, given: object, kind: type, wanted: str) -> None:

@@ -1,0 +1,175 @@
+"""From a request on the wire of ASGI to the runtime that answers it, and back."""
+
+import asyncio
+import logging
+import math
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+from urllib.parse import parse_qsl, quote
+
+import anyio
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as Incoming
+from starlette.types import Message, Receive, Scope, Send
+
+from supercompat.api.application import refusal, standard_headers, unavailable
+from supercompat.api.exchange import Request, Response, new_request_id
+from supercompat.errors import RequestError, SupercompatError, internal_error
+from supercompat.server.azure import as_openai
+from supercompat.server.doors import Doors
+from supercompat.server.options import ServerOptions
+from supercompat.server.rate import RateLimit
+from supercompat.server.streams import gone, send_response
+from supercompat.transport.async_door import answered
+
+logger = logging.getLogger(__name__)
+access = logging.getLogger("supercompat.access")
+
+#: By which a client of the SDK says how many seconds it waits: Python's, and Node's.
+_PATIENCE: Final = ("x-stainless-read-timeout", "x-stainless-timeout")
+
+_ID: Final = re.compile(r"[\x21-\x7e]{1,200}")
+
+
+class Api:
+    """The API as an ASGI application."""
+
+    def __init__(self, doors: Doors, options: ServerOptions) -> None:
+        self._doors = doors
+        self._options = options
+        self._rate = RateLimit(options.requests_per_minute)
+        self.is_stopping = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = _Asked(scope, self._options)
+        try:
+            response = await asked.read(receive)
+        except ClientDisconnect:
+            return
+        async with anyio.create_task_group() as group:
+
+            async def leave() -> None:
+                await gone(receive)
+                group.cancel_scope.cancel()
+
+            group.start_soon(leave)
+            response = response or await self._answer(asked.request)
+            asked.status = response.status
+            await send_response(response, send, keep_alive=self._options.keep_alive)
+            group.cancel_scope.cancel()
+        if self._options.access_log:
+            asked.log()
+
+    async def _answer(self, request: Request) -> Response:
+        try:
+            async with asyncio.timeout(request.read_timeout):
+                if self.is_stopping:
+                    raise RequestError(
+                        "The server is stopping.", status=503, type="server_error", retry_after=1
+                    )
+                entrance = await self._doors.entrance(request.headers)
+                self._rate.count(entrance.caller)
+                response = await answered(entrance.runtime, request)
+            return replace(response, headers={**standard_headers(request), **response.headers})
+        except RequestError as error:
+            return refusal(error, standard_headers(request))
+        except TimeoutError:
+            late = RequestError("The request took too long.", status=504, type="server_error")
+            return refusal(late, standard_headers(request))
+        except SupercompatError as error:
+            logger.exception("%s %s failed (%s)", request.method, request.path, request.id)
+            return unavailable(error, standard_headers(request))
+        except Exception:
+            logger.exception("%s %s failed (%s)", request.method, request.path, request.id)
+            return refusal(internal_error(request.id), standard_headers(request))
+
+
+class _Asked:
+    """A request on its way in, and what became of it."""
+
+    def __init__(self, scope: Scope, options: ServerOptions) -> None:
+        self._began = time.perf_counter()
+        self._incoming = Incoming(scope)
+        self._options = options
+        self.status = 0
+        headers = dict(self._incoming.headers)
+        self.request = Request(
+            method=self._incoming.method,
+            path=_path(scope),
+            query=parse_qsl(self._incoming.url.query, keep_blank_values=True),
+            headers=headers,
+            read_timeout=_patience(headers, options.request_timeout),
+            id=_id(headers),
+        )
+
+    async def read(self, receive: Receive) -> Response | None:
+        """Read the body. Gives the answer, if that is too large or too slow: the rest of it is not waited for.
+
+        Raises:
+            ClientDisconnect: before it was there.
+        """
+        try:
+            async with asyncio.timeout(self._options.request_timeout):
+                body = await self._body(receive)
+        except RequestError as error:
+            return refusal(error, {**standard_headers(self.request), "connection": "close"})
+        except TimeoutError:
+            slow = RequestError("The request's body did not arrive in time.", status=408)
+            return refusal(slow, {**standard_headers(self.request), "connection": "close"})
+        path, body = as_openai(self.request.path, body)
+        self.request = replace(self.request, path=path, body=body)
+        return None
+
+    async def _body(self, receive: Receive) -> bytes:
+        announced = self.request.headers.get("content-length", "0")
+        self._limit(int(announced) if announced.isdecimal() else 0)
+        body = bytearray()
+        more = True
+        while more:
+            message: Message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            body += message.get("body", b"")
+            self._limit(len(body))
+            more = message.get("more_body", False)
+        return bytes(body)
+
+    def _limit(self, size: int) -> None:
+        if size > self._options.max_body:
+            raise RequestError(
+                f"The request's body is too large: at most {self._options.max_body} bytes are taken.",
+                status=413,
+            )
+
+    def log(self) -> None:
+        took = round((time.perf_counter() - self._began) * 1000)
+        # A status of 0: the client left before there was one.
+        access.info(
+            "%s %s %d %d ms %s", self.request.method, self.request.path, self.status, took, self.request.id
+        )
+
+
+def _path(scope: Scope) -> str:
+    """The path as it was sent, without what leads to an application in which this one is mounted."""
+    sent: Any = scope.get("raw_path") or quote(scope["path"]).encode()
+    path = sent.decode("latin-1").partition("?")[0]
+    return path.removeprefix(quote(scope.get("root_path", "").rstrip("/")))
+
+
+def _patience(headers: Mapping[str, str], longest: float) -> float:
+    for name in _PATIENCE:
+        try:
+            seconds = float(headers.get(name, ""))
+        except ValueError:
+            continue
+        if math.isfinite(seconds) and seconds > 0:
+            return min(seconds, longest)
+    return longest
+
+
+def _id(headers: Mapping[str, str]) -> str:
+    given = headers.get("x-request-id", "")
+    return given if _ID.fullmatch(given) else new_request_id()

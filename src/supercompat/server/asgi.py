@@ -1,0 +1,124 @@
+"""The API as an ASGI application: for `supercompat serve`, and to be mounted in one's own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+
+import anyio
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request as Incoming
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from supercompat.options import Options
+from supercompat.run_adapters.base import RunAdapter
+from supercompat.server.api import Api
+from supercompat.server.doors import Doors, OneDoor
+from supercompat.server.options import ServerOptions
+from supercompat.storage_adapters.protocol import StorageAdapter
+from supercompat.transport.sdk import compose
+
+#: Seconds within which the database has to answer.
+PROBED_WITHIN = 5.0
+
+
+def asgi_app(
+    *,
+    client: object,
+    storage: StorageAdapter | None = None,
+    run_adapter: RunAdapter | None = None,
+    models: Mapping[str, str] | None = None,
+    options: Options | None = None,
+    server: ServerOptions | None = None,
+) -> Starlette:
+    """The API as an ASGI application, by itself or mounted in one of Starlette or FastAPI.
+
+    Nothing is started before the first request, since a mounted application is not told when the server starts; it
+    ends with its event loop. Nobody is asked for a key: that is up to the application in which this one is mounted.
+
+    Args:
+        client, storage, run_adapter, models, options: as for `supercompat()`.
+        server: settings of the network's side.
+
+    Raises:
+        ConfigurationError: something given can't work.
+    """
+    return application(OneDoor(compose(client, storage, run_adapter, models, options)), server)
+
+
+def application(
+    doors: Doors,
+    options: ServerOptions | None = None,
+    *,
+    around: Callable[[Callable[[], None]], AbstractAsyncContextManager[None]] | None = None,
+) -> Starlette:
+    """The API behind these doors, which are closed when the server stops.
+
+    Args:
+        around: entered when the server starts, left when it has stopped. It is given what makes the application
+            stop, if that is known before the server says so: running runs are waited for, new requests refused.
+    """
+    options = options or ServerOptions()
+    api = Api(doors, options)
+    health = Health(doors, api)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        closing: list[asyncio.Task[None]] = []
+
+        def stop() -> None:
+            if not api.is_stopping:
+                api.is_stopping = True
+                closing.append(asyncio.create_task(doors.close()))
+
+        async with around(stop) if around else nullcontext():
+            yield
+            stop()
+            await asyncio.gather(*closing)
+
+    return Starlette(
+        routes=[
+            Route("/healthz", health.alive),
+            Route("/readyz", health.ready),
+            Route("/{path:path}", api),
+        ],
+        middleware=_middleware(options),
+        lifespan=lifespan,
+    )
+
+
+class Health:
+    """What asks whether the server works: the process, then also its database."""
+
+    def __init__(self, doors: Doors, api: Api) -> None:
+        self._doors = doors
+        self._api = api
+
+    async def alive(self, _: Incoming) -> JSONResponse:
+        return JSONResponse({"status": "ok"})
+
+    async def ready(self, _: Incoming) -> JSONResponse:
+        """Whether requests can be answered: 200, or 503."""
+        if self._api.is_stopping:
+            return JSONResponse({"status": "stopping"}, 503)
+        with anyio.move_on_after(PROBED_WITHIN):
+            response = await self._doors.probe()
+            if response.status == 200:
+                return JSONResponse({"status": "ok"})
+        return JSONResponse({"status": "the database can't be used"}, 503)
+
+
+def _middleware(options: ServerOptions) -> list[Middleware]:
+    if not options.cors_origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=list(options.cors_origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=["x-request-id", "retry-after", "openai-processing-ms", "openai-poll-after-ms"],
+        )
+    ]

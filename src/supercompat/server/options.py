@@ -1,0 +1,41 @@
+"""Everything that the server can be told about the network side of the API."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from supercompat.errors import ConfigurationError
+
+#: The smallest value of each number.
+LEAST = {"max_body": 1, "request_timeout": 1, "requests_per_minute": 0, "keep_alive": 1}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptions:
+    """Settings of the API over HTTP, frozen.
+
+    Args:
+        max_body: bytes that the body of a request may have; more is a 413.
+        request_timeout: seconds until an answer, or a stream, has to begin; then the request is a 504, while what it
+            asked for goes on. The body of a request has to arrive within them, too.
+        requests_per_minute: how many requests one API key may make in a minute, in each worker process; more are a
+            429 that says when to come back. 0 for no limit. Where no keys are needed, all callers are one.
+        keep_alive: seconds without an event after which a stream says a comment, so that no proxy takes it for dead.
+        cors_origins: web origins, as `https://app.example.com`, whose pages may use the API; `*` for all. None are
+            allowed by default: a key in a web page is everybody's.
+        access_log: whether each request is logged: its method, path, status, time and id, never keys or bodies.
+
+    Raises:
+        ConfigurationError: a value is out of range.
+    """
+
+    max_body: int = 16 * 1024 * 1024
+    request_timeout: float = 600.0
+    requests_per_minute: int = 6000
+    keep_alive: float = 15.0
+    cors_origins: Sequence[str] = ()
+    access_log: bool = True
+
+    def __post_init__(self) -> None:
+        for name, least in LEAST.items():
+            if not getattr(self, name) >= least:
+                raise ConfigurationError(f"ServerOptions({name}=…) must be at least {least}.")

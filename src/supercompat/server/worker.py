@@ -1,0 +1,84 @@
+"""One process that serves: what uvicorn calls in each of them."""
+
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from starlette.applications import Starlette
+
+from supercompat.run_adapters.completions import CompletionsRunAdapter
+from supercompat.server.asgi import application
+from supercompat.server.doors import Doors, OneDoor
+from supercompat.server.providers import Providers
+from supercompat.server.settings import Configuration
+from supercompat.storage_adapters.sql.adapter import SQLAlchemyStorageAdapter
+from supercompat.transport.sdk import compose
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Makes the application of a process. It is sent to the processes that are started, without any key in it."""
+
+    configuration: Configuration
+
+    def __call__(self) -> Starlette:
+        configuration = self.configuration
+        serving = configuration.serving
+        providers = Providers(configuration.providers)
+        composition = compose(
+            providers.routes(serving.routes, serving.provider),
+            storage_of(configuration),
+            CompletionsRunAdapter(),
+            serving.models,
+            configuration.options,
+        )
+        doors = OneDoor(composition)
+
+        @asynccontextmanager
+        async def around(stop: Callable[[], None]) -> AsyncIterator[None]:
+            await _begin(doors)
+            _stop_by_signal(stop)
+            yield
+            await providers.aclose()
+
+        return application(doors, configuration.server, around=around)
+
+
+def storage_of(configuration: Configuration) -> SQLAlchemyStorageAdapter:
+    """The storage.
+
+    Raises:
+        ConfigurationError: the URL can't be served.
+    """
+    serving = configuration.serving
+    return SQLAlchemyStorageAdapter(serving.database_url, schema=serving.database_schema)
+
+
+async def _begin(doors: Doors) -> None:
+    """Take over the runs that nobody carries out, before anybody asks for anything."""
+    response = await doors.probe()
+    if response.status != 200:
+        logger.warning("The database can't be used yet; see /readyz")
+
+
+def _stop_by_signal(stop: Callable[[], None]) -> None:
+    """Wait for running runs from the moment of the signal on, beside uvicorn, which waits for connections."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        previous: Any = signal.getsignal(number)
+
+        def handle(number: int, frame: FrameType | None, previous: Any = previous) -> None:
+            loop.call_soon_threadsafe(stop)
+            previous(number, frame)
+
+        signal.signal(number, handle)
