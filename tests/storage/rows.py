@@ -14,6 +14,9 @@ from supercompat.wire.objects import (
     Thread,
 )
 
+#: Whose the runs are, where nobody asks.
+ASSISTANT = "asst_of_runs"
+
 
 def assistant(id: str) -> Row[Assistant]:
     return Row(Assistant(id=id, created_at=1, model="m"))
@@ -28,7 +31,7 @@ def message(id: str, thread_id: str = "thread_1", run_id: str | None = None) -> 
 
 
 def run(id: str, status: RunStatus = "queued", thread_id: str = "thread_1", **ownership: Any) -> RunRow:
-    shown = Run(id=id, created_at=1, thread_id=thread_id, assistant_id="asst_1", model="m", status=status)
+    shown = Run(id=id, created_at=1, thread_id=thread_id, assistant_id=ASSISTANT, model="m", status=status)
     return RunRow(shown, **ownership)
 
 
@@ -39,7 +42,7 @@ def step(id: str, run_id: str, thread_id: str = "thread_1") -> Row[RunStep]:
             id=id,
             created_at=1,
             run_id=run_id,
-            assistant_id="asst_1",
+            assistant_id=ASSISTANT,
             thread_id=thread_id,
             type="message_creation",
             step_details=details,

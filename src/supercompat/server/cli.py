@@ -99,6 +99,12 @@ def _add_db(commands: Any) -> None:
             metavar="NAME",
             help="the schema of PostgreSQL that has the tables; made if it is missing",
         )
+        action.add_argument(
+            "--prisma",
+            action="store_true",
+            help="the database has the tables of a Node application that uses Prisma: what is made are side tables for "
+            "them, in the schema 'supercompat'; --schema then names the one with Prisma's tables",
+        )
         action.set_defaults(command=_db, action=command)
 
 
@@ -107,23 +113,35 @@ def _db(arguments: argparse.Namespace) -> int:
         raise ConfigurationError(
             f"Which database? Say it with --database URL, or in the variable {DATABASE}."
         )
-    from supercompat.storage_adapters.sql import SQLAlchemyStorageAdapter
-    from supercompat.storage_adapters.sql.schema import HEAD
-
-    adapter = SQLAlchemyStorageAdapter(arguments.database, schema=arguments.schema)
+    adapter, newest = _tables(arguments)
     # psycopg can't use the loop that is Windows' default.
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         found = runner.run(adapter.current())
         if arguments.action == "upgrade":
             runner.run(adapter.upgrade())
     if arguments.action == "current":
-        said = f"{found or 'none'} ({'the newest' if found == HEAD else f'this release needs {HEAD}'})"
-    elif found == HEAD:
-        said = f"The tables were of revision {HEAD} already."
+        said = f"{found or 'none'} ({'the newest' if found == newest else f'this release needs {newest}'})"
+    elif found == newest:
+        said = f"The tables were of revision {newest} already."
     else:
-        said = f"The tables are of revision {HEAD} now{f', and were of {found}' if found else ''}."
+        said = f"The tables are of revision {newest} now{f', and were of {found}' if found else ''}."
     sys.stdout.write(f"{said}\n")
     return 0
+
+
+def _tables(arguments: argparse.Namespace) -> tuple[Any, str]:
+    """The adapter of the database, and the newest revision of its tables."""
+    if arguments.prisma:
+        from supercompat.storage_adapters.prisma import PrismaStorageAdapter
+
+        prisma = PrismaStorageAdapter(arguments.database, schema=arguments.schema)
+        from supercompat.storage_adapters.prisma.tables import RELEASE
+
+        return prisma, RELEASE.head
+    from supercompat.storage_adapters.sql import SQLAlchemyStorageAdapter
+    from supercompat.storage_adapters.sql.schema import HEAD
+
+    return SQLAlchemyStorageAdapter(arguments.database, schema=arguments.schema), HEAD
 
 
 def _demo(arguments: argparse.Namespace) -> int:

@@ -29,9 +29,9 @@ class PrismaStorageAdapter:
     database, which `supercompat db upgrade --prisma` makes.
 
     Args:
-        url: as Prisma has it: `postgresql://user:password@host:5432/database?schema=public`. `schema` is the one with
-            Prisma's tables, by default the first of the connection's search path; `connection_limit`, `pool_timeout`
-            and `pgbouncer` are heeded, the rest is as for `SQLAlchemyStorageAdapter`.
+        url: as Prisma has it: `postgresql://user:password@host:5432/database?schema=public`. `connection_limit`,
+            `pool_timeout` and `pgbouncer` are heeded, the rest is as for `SQLAlchemyStorageAdapter`.
+        schema: the one with Prisma's tables; by default the URL's, or else the first of the connection's search path.
         tool_calls_in_metadata: whether a message's calls, which are in its `toolCalls`, are in its `metadata` too, for
             Node applications that look there.
         statement_timeout, lock_timeout, engine_options: as for `SQLAlchemyStorageAdapter`.
@@ -45,6 +45,7 @@ class PrismaStorageAdapter:
         self,
         url: str,
         *,
+        schema: str | None = None,
         tool_calls_in_metadata: bool = False,
         statement_timeout: float = 30.0,
         lock_timeout: float = 10.0,
@@ -67,7 +68,7 @@ class PrismaStorageAdapter:
             lock_timeout=lock_timeout,
             options={**_options(parsed), **engine_options},
         )
-        layout = PrismaLayout(_given(parsed, "schema"), names_calls=tool_calls_in_metadata)
+        layout = PrismaLayout(schema or _given(parsed, "schema"), names_calls=tool_calls_in_metadata)
         self._database = PostgreSQLDatabase(source, layout)
 
     def open(self, *, project: str = "default", own_pool: bool = False) -> Store:
