@@ -23,7 +23,9 @@ from supercompat import (
     OpenAIClientAdapter,
     Options,
     PrismaStorageAdapter,
+    ServerOptions,
     SQLAlchemyStorageAdapter,
+    asgi_app,
     async_supercompat,
     supercompat,
 )
@@ -31,15 +33,22 @@ from supercompat.storage_adapters.protocol import StorageAdapter
 from supercompat.testing import ScriptedServer
 from tests.contract.blocking import Blocking
 from tests.contract.judge import Judge
+from tests.contract.over_http import Network, network
 
 
 @dataclass(frozen=True)
 class Setup:
-    """One combination."""
+    """One combination.
+
+    Args:
+        door: whether the client is synchronous or asynchronous.
+        over: whether it is answered in its own process, or over HTTP.
+    """
 
     door: str
     provider: str
     storage: str
+    over: str = "process"
 
     @property
     def is_core(self) -> bool:
@@ -49,7 +58,8 @@ class Setup:
         return self.storage != "postgresql" or self.door == self.provider
 
     def __str__(self) -> str:
-        return f"{self.door}-{self.provider}-{self.storage}"
+        over = "http-" if self.over == "http" else ""
+        return f"{over}{self.door}-{self.provider}-{self.storage}"
 
 
 #: A server that somebody else started.
@@ -84,7 +94,12 @@ SETUPS = [
         for each in product(("sync", "async"), ("sync", "async"), ("sqlite", "memory", "postgresql"))
     ),
     *OF_PRISMA,
+    Setup("sync", "async", "sqlite", "http"),
+    Setup("async", "sync", "postgresql", "http"),
 ]
+
+#: What the server is told instead of the client.
+SETTINGS = ("client", "storage", "run_adapter", "models", "options")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -121,6 +136,13 @@ def provider(pytestconfig: pytest.Config) -> Iterator[ScriptedServer]:
 MakeClient = Callable[..., OpenAI]
 
 
+@pytest.fixture(scope="session")
+def http() -> Iterator[Network]:
+    """What the clients over HTTP are answered by."""
+    with network() as served:
+        yield served
+
+
 @pytest.fixture
 def make_client(
     setup: Setup, provider: ScriptedServer, request: pytest.FixtureRequest
@@ -133,6 +155,9 @@ def make_client(
     with ExitStack() as stack:
         if setup == ELSEWHERE:
             yield partial(_client_of, str(request.config.getoption("--against")), judge, stack)
+        elif setup.over == "http":
+            storage = storage_of(setup.storage, request)
+            yield _maker_over_http(setup, provider, storage, judge, stack, request.getfixturevalue("http"))
         else:
             yield _maker(setup, provider, storage_of(setup.storage, request), judge, stack)
     assert not judge.problems
@@ -182,6 +207,43 @@ def _maker(
             stack.callback(inner.close)
         else:
             stack.callback(portal.call, inner.close)
+        stack.callback(client.close)
+        return client
+
+    return make
+
+
+def _maker_over_http(
+    setup: Setup,
+    provider: ScriptedServer,
+    storage: StorageAdapter,
+    judge: Judge,
+    stack: ExitStack,
+    http: Network,
+) -> MakeClient:
+    """Each client has a server of its own, as in process it has a runtime of its own."""
+
+    def make(**given: Any) -> OpenAI:
+        kind = openai.OpenAI if setup.provider == "sync" else openai.AsyncOpenAI
+        inner: Any = kind(base_url=provider.base_url, api_key="test-key", max_retries=0)
+        stack.callback(*(inner.close,) if setup.provider == "sync" else (http.portal.call, inner.close))
+        settings: dict[str, Any] = {
+            "client": OpenAIClientAdapter(inner),
+            "storage": storage,
+            "options": Options(drain=0),
+            **{name: given.pop(name) for name in SETTINGS if name in given},
+        }
+        app = asgi_app(**settings, server=ServerOptions(requests_per_minute=0, access_log=False))
+        server = ExitStack()
+        stack.push(server)
+        url = server.enter_context(http.served(app))
+        if setup.door == "sync":
+            client: Any = openai.OpenAI(base_url=url, api_key="test-key", **given)
+            judge.watch(client)
+        else:
+            asynchronous = openai.AsyncOpenAI(base_url=url, api_key="test-key", **given)
+            judge.watch(asynchronous)
+            client = Blocking(asynchronous, http.portal)
         stack.callback(client.close)
         return client
 
