@@ -7,7 +7,7 @@ from openai import OpenAI
 
 from supercompat import OpenAIClientAdapter, supercompat
 from supercompat.errors import ConfigurationError
-from supercompat.testing import ScriptedModel, ScriptedServer, text
+from supercompat.testing import ScriptedModel, ScriptedServer, Usage, text
 from tests.contract.conversations import conversation
 
 LONG = "word " * 80
@@ -52,3 +52,16 @@ def test_more_messages_than_there_can_be(client: OpenAI, provider: ScriptedServe
     strategy: Any = {"type": "last_messages", "last_messages": 2**40}
     assert talk.run(truncation_strategy=strategy).status == "completed"
     assert len(provider.requests[0].body["messages"]) == 1
+
+
+@pytest.mark.parametrize(("counted_for_one", "then"), [(2.0, 26), (0.8, 66), (0.1, 53), (9.0, 53)])
+def test_estimates_follow_what_the_provider_counted(counted_for_one: float, then: int) -> None:
+    """The first run estimates; its report corrects the next one's, unless it can't be of the prompt."""
+    scripted = ScriptedModel(default=text("Hello"))
+    estimated = 53 * 104
+    scripted.reply(text("Hello").with_usage(Usage(prompt=int(estimated * counted_for_one))))
+    with supercompat(client=scripted) as client:
+        ask(client, "gpt-4")
+        ask(client, "gpt-4")
+        ask(client, "another")
+    assert [len(request.turns) for request in scripted.requests] == [53, then, 53]

@@ -20,7 +20,7 @@ def sent_again(private: dict[str, Any], *sent: str) -> dict[str, Any]:
     things = [said(f"msg_{number}") for number in range(1000)]
     history = History(things, range(1000))
     prompt = Prompt(ModelRequest("m", ()), 7, sent, None)
-    return json.loads(json.dumps(noted(private, prompt, history, window=9, now=1)))
+    return json.loads(json.dumps(noted(private, prompt, history, tokens=prompt.tokens, window=9, now=1)))
 
 
 def ends(private: dict[str, Any]) -> list[tuple[str | None, ...]]:

@@ -9,6 +9,7 @@ import anyio
 
 from supercompat.clock import Clock
 from supercompat.engine.driver import Driver
+from supercompat.engine.estimates import Estimates
 from supercompat.engine.feed import Feed
 from supercompat.engine.lifecycle import move
 from supercompat.engine.patience import Transacting
@@ -16,7 +17,7 @@ from supercompat.engine.reducer import Change, Output, Reducer
 from supercompat.engine.sent import noted
 from supercompat.engine.transcript import BudgetSpentError, Prompt, build_request, read_history
 from supercompat.errors import ProviderError
-from supercompat.model.events import ModelEvent
+from supercompat.model.events import ModelEvent, UsageReported
 from supercompat.storage_adapters.protocol import History, Parts, Row, RunRow, Transaction
 from supercompat.wire.events import AssistantEvent
 from supercompat.wire.objects import LastError, Message, Run, RunStatus, RunStep
@@ -32,13 +33,23 @@ class Pass:
     Args:
         row: the run, owned by this process, queued (or in progress when it is taken over before it said anything).
         feed: where its events go.
+        estimates: of tokens; learns what the provider counted.
 
     Attributes:
         is_over: its end was stored and published.
         shown: the status of each thing that changed, as it was published last.
     """
 
-    def __init__(self, row: RunRow, feed: Feed, *, store: Transacting, driver: Driver, clock: Clock) -> None:
+    def __init__(
+        self,
+        row: RunRow,
+        feed: Feed,
+        *,
+        store: Transacting,
+        driver: Driver,
+        estimates: Estimates,
+        clock: Clock,
+    ) -> None:
         self.is_over = False
         self.shown: dict[str, str] = {}
         self._row = row
@@ -46,6 +57,7 @@ class Pass:
         self._store = store
         self._driver = driver
         self._window = driver.context_window(row.object.model)
+        self._estimates = estimates
         self._clock = clock
         self._reducer: Reducer | None = None
         self._kept: Message | None = None
@@ -62,6 +74,10 @@ class Pass:
             reducer, prompt = await self._pick_up()
             async with self._driver.drive(prompt.request) as events:
                 async for event in events:
+                    if isinstance(event, UsageReported):
+                        self._estimates.learn(
+                            prompt.request.model, estimated=prompt.tokens, counted=event.usage.prompt
+                        )
                     await self._apply(event, reducer)
             await self._end(reducer.finish())
         except BudgetSpentError as spent:
@@ -133,15 +149,14 @@ class Pass:
         if run.status == "queued":
             run = move(run, "in_progress", started_at=now)
         row = replace(self._row, object=run)
+        correction = self._estimates.correction(run.model)
 
         def work(tx: Transaction) -> tuple[RunRow, str | None, Prompt | BudgetSpentError]:
-            history = read_history(tx, row, self._window)
-            prompt = _built(row, history, self._window)
+            history = read_history(tx, row, self._window, correction)
+            prompt = _built(row, history, self._window, correction)
             taken = row
             if isinstance(prompt, Prompt):
-                taken = replace(
-                    row, private=noted(row.private, prompt, history, window=self._window, now=now)
-                )
+                taken = replace(row, private=self._noted(prompt, history, correction, now))
             if not tx.runs.put(taken, expected=("queued", "in_progress")):
                 raise LostRunError
             return taken, history.last_message, prompt
@@ -155,6 +170,10 @@ class Pass:
                 raise prompt
             return self._reducer, prompt
         raise AssertionError("unreachable")
+
+    def _noted(self, prompt: Prompt, history: History, correction: float, now: int) -> dict[str, Any]:
+        tokens = round(prompt.tokens * correction)
+        return noted(self._row.private, prompt, history, tokens=tokens, window=self._window, now=now)
 
     async def _apply(self, event: ModelEvent, reducer: Reducer) -> None:
         outputs = reducer.on(event)
@@ -202,9 +221,9 @@ class Pass:
         )
 
 
-def _built(row: RunRow, history: History, window: int) -> Prompt | BudgetSpentError:
+def _built(row: RunRow, history: History, window: int, correction: float) -> Prompt | BudgetSpentError:
     try:
-        return build_request(row, history, window)
+        return build_request(row, history, window, correction)
     except BudgetSpentError as spent:
         return spent
 

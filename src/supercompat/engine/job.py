@@ -11,6 +11,7 @@ import anyio
 from supercompat.clock import Clock
 from supercompat.engine.closing import ANSWERED, end_broken, endings, start_cancelling
 from supercompat.engine.driver import Driver
+from supercompat.engine.estimates import Estimates
 from supercompat.engine.executor import LostRunError, Pass
 from supercompat.engine.feed import Feed
 from supercompat.engine.lifecycle import RESTING
@@ -61,6 +62,7 @@ class Job:
         *,
         store: Store,
         driver: Driver,
+        estimates: Estimates,
         clock: Clock,
         watch: Watch,
         lease: float,
@@ -74,7 +76,9 @@ class Job:
         self._lease = lease
         self._clock = clock
         self._watch = watch
-        self._pass = Pass(row, self.feed, store=self._patient, driver=driver, clock=clock)
+        self._pass = Pass(
+            row, self.feed, store=self._patient, driver=driver, estimates=estimates, clock=clock
+        )
         self._stopped: StopReason | None = None
         self._scope = anyio.CancelScope(deadline=self._deadline())
         self._following = anyio.CancelScope()

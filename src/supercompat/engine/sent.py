@@ -46,7 +46,7 @@ class Sent:
 
 
 def noted(
-    private: Mapping[str, Any], prompt: Prompt, history: History, *, window: int, now: int
+    private: Mapping[str, Any], prompt: Prompt, history: History, *, tokens: int, window: int, now: int
 ) -> dict[str, Any]:
     """A run's private data, with what its next pass sends. A pass that is carried out again has only its last."""
     ids = [row.object.id for row in history.rows]
@@ -62,7 +62,7 @@ def noted(
         last=None if last is None else ids[last],
         last_place=0 if last is None else history.places[last],
         answered=private.get(ANSWERED),
-        tokens=prompt.tokens,
+        tokens=tokens,
         limit=prompt.limit,
         window=window,
         max_completion_tokens=prompt.request.max_completion_tokens,

@@ -9,6 +9,7 @@ from typing import Any
 
 from supercompat.engine.closing import resume
 from supercompat.engine.driver import Driver
+from supercompat.engine.estimates import Estimates
 from supercompat.engine.executor import keep_text
 from supercompat.engine.feed import Feed
 from supercompat.engine.job import WRITE_TIMEOUT, Job
@@ -54,6 +55,7 @@ class Supervisor:
         self.watch = Watch(store, self._hear)
         self._store = store
         self._driver = driver
+        self._estimates = Estimates()
         self._clock = options.clock
         self._options = options
         self._jobs: dict[str, Job] = {}
@@ -99,6 +101,7 @@ class Supervisor:
             opening,
             store=self._store,
             driver=self._driver,
+            estimates=self._estimates,
             clock=self._clock,
             watch=self.watch,
             lease=self._options.lease,

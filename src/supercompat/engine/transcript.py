@@ -38,7 +38,7 @@ class Prompt:
     """What a model is asked, and what of the thread it is not shown.
 
     Args:
-        tokens: how many the request takes, as it is estimated.
+        tokens: how many the request takes, as it is estimated, not corrected.
         sent: ids of the messages and tool steps in it, in the order of the conversation.
         limit: what kept others out; None if nothing did.
     """
@@ -65,16 +65,17 @@ class Piece:
         return isinstance(self.turns[0], UserTurn)
 
 
-def read_history(tx: Transaction, row: RunRow, window: int) -> History:
+def read_history(tx: Transaction, row: RunRow, window: int, correction: float = 1.0) -> History:
     """The part of the thread that the run's truncation strategy and its budget let through (C-076).
 
     `last_messages` counts the messages that were there before the run; what the run itself said stays.
 
     Args:
         window: tokens that the model takes, prompt and answer together.
+        correction: how many tokens the provider counts for one that is estimated.
     """
     run = row.object
-    room, _ = _room(row, window)
+    room, _ = _room(row, window, correction)
     return tx.messages.history(
         HistoryQuery(
             run.thread_id, run.id, run.truncation_strategy.last_messages, max(room, 1) * BYTES_PER_TOKEN
@@ -82,11 +83,11 @@ def read_history(tx: Transaction, row: RunRow, window: int) -> History:
     )
 
 
-def build_request(row: RunRow, history: History, window: int) -> Prompt:
+def build_request(row: RunRow, history: History, window: int, correction: float = 1.0) -> Prompt:
     """The next call of the model for this run.
 
     Args:
-        window: as for `read_history`.
+        window, correction: as for `read_history`.
 
     Raises:
         BudgetSpentError: `max_prompt_tokens` or `max_completion_tokens`, counted over all passes, is used up, or
@@ -94,7 +95,7 @@ def build_request(row: RunRow, history: History, window: int) -> Prompt:
     """
     request = settings(row)
     _left(row.object.max_prompt_tokens, stored_usage(row.private).prompt, "max_prompt_tokens")
-    return _fitted(request, row, history, window)
+    return _fitted(request, row, history, *_room(row, window, correction))
 
 
 def settings(row: RunRow) -> ModelRequest:
@@ -120,18 +121,18 @@ def settings(row: RunRow) -> ModelRequest:
     return request
 
 
-def _fitted(request: ModelRequest, row: RunRow, history: History, window: int) -> Prompt:
-    room, limit = _room(row, window)
+def _fitted(request: ModelRequest, row: RunRow, history: History, room: int, reason: Limit) -> Prompt:
     pieces = pieces_of(history.rows)
     fixed = estimate_tokens(request.instructions or "") + _estimate_tools(request)
     kept, tokens = _newest(pieces, room - fixed)
     # Where only the window is short, the provider judges: it is known by the model's name, and estimates are rough.
-    if limit == "max_prompt_tokens" and pieces and fixed + tokens > room:
-        raise BudgetSpentError(limit)
+    if reason == "max_prompt_tokens" and pieces and fixed + tokens > room:
+        raise BudgetSpentError(reason)
     strategy = row.object.truncation_strategy
+    limit: Limit | None = reason
     if len(kept) == len(pieces):
         by_number = strategy.last_messages is not None
-        limit = None if not history.is_cut else "last_messages" if by_number else limit
+        limit = None if not history.is_cut else "last_messages" if by_number else reason
     return Prompt(
         replace(request, turns=tuple(turn for piece in kept for turn in piece.turns)),
         fixed + tokens,
@@ -140,8 +141,11 @@ def _fitted(request: ModelRequest, row: RunRow, history: History, window: int) -
     )
 
 
-def _room(row: RunRow, window: int) -> tuple[int, Literal["max_prompt_tokens", "context_window"]]:
-    """How many tokens a prompt may take, and because of what. What is left of the window is for the answer."""
+def _room(
+    row: RunRow, window: int, correction: float
+) -> tuple[int, Literal["max_prompt_tokens", "context_window"]]:
+    """How many tokens a prompt may take by estimate, and because of what. What is left of the window is for the
+    answer."""
     spent = stored_usage(row.private)
     run = row.object
     answer = LEAST_ANSWER
@@ -149,7 +153,9 @@ def _room(row: RunRow, window: int) -> tuple[int, Literal["max_prompt_tokens", "
         answer = max(run.max_completion_tokens - spent.completion, 0)
     room = int((window - min(answer, window // 4)) * (1 - MARGIN))
     left = None if run.max_prompt_tokens is None else run.max_prompt_tokens - spent.prompt
-    return (room, "context_window") if left is None or left > room else (left, "max_prompt_tokens")
+    if left is None or left > room:
+        return int(room / correction), "context_window"
+    return int(left / correction), "max_prompt_tokens"
 
 
 def _newest(pieces: Sequence[Piece], room: int) -> tuple[list[Piece], int]:
