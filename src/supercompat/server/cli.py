@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from supercompat.errors import ConfigurationError, MissingExtraError, SupercompatError
-from supercompat.server import serve
+from supercompat.server import imports, serve
+from supercompat.server.imports import DATABASE
 
 INTERRUPTED = 130
-
-DATABASE = "SUPERCOMPAT_DATABASE_URL"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(command=_demo)
     serve.add(commands)
     _add_db(commands)
+    imports.add(commands)
     return parser
 
 
