@@ -49,7 +49,7 @@ def make_client(url: str, provider: ScriptedServer) -> Iterator[MakeClient]:
             client = supercompat(
                 client=OpenAIClientAdapter(inner),
                 storage=PrismaStorageAdapter(url, **(storage or {})),
-                options=Options(**{"drain": 0, **options}),
+                options=Options(drain=0, **options),
             )
             stack.callback(client.close)
             return client

@@ -94,7 +94,7 @@ class Node:
 
     def message(self, thread: str, content: Any, role: str = "USER", **given: Any) -> str:
         stored = text(content) if isinstance(content, str) else content
-        values = {"assistant": None, "run": None, "metadata": {}, "calls": None, **given}
+        values: Json = {"assistant": None, "run": None, "metadata": {}, "calls": None, **given}
         for name in ("metadata", "calls"):
             values[name] = None if values[name] is None else _json(values[name])
         return self._one(INSERT_MESSAGE, thread=thread, role=role, content=_json(stored), **values)
@@ -189,5 +189,8 @@ def _json(value: Any) -> str:
 @contextmanager
 def node(url: str) -> Iterator[Node]:
     """An application on this database."""
-    with psycopg.connect(url, autocommit=True, row_factory=dict_row, options="-c timezone=UTC") as connection:
+    connection: psycopg.Connection[Json] = psycopg.Connection[Json].connect(
+        url, autocommit=True, row_factory=dict_row, options="-c timezone=UTC"
+    )
+    with connection:
         yield Node(connection)

@@ -10,14 +10,15 @@ from openai.types.beta import FunctionToolParam
 from supercompat.testing import ScriptedServer, call, text, tool_calls
 from tests.contract.conversations import call_ids, outputs, texts
 from tests.prisma.conftest import MakeClient
-from tests.prisma.node import Node
+from tests.prisma.node import Json, Node
 
 WEATHER: FunctionToolParam = {
     "type": "function",
     "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {}}},
 }
-ASKED = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}
-ANSWERED = {**ASKED, "function": {**ASKED["function"], "output": "18 °C"}}
+FUNCTION = {"name": "get_weather", "arguments": "{}"}
+ASKED: Json = {"id": "call_1", "type": "function", "function": FUNCTION}
+ANSWERED: Json = {**ASKED, "function": {**FUNCTION, "output": "18 °C"}}
 ACTION = {"type": "submit_tool_outputs", "submit_tool_outputs": {"tool_calls": [ASKED]}}
 
 
