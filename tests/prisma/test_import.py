@@ -18,12 +18,20 @@ import psycopg
 import pytest
 from openai import OpenAI
 
-from supercompat import OpenAIClientAdapter, Options, SQLAlchemyStorageAdapter, supercompat
+from supercompat import (
+    OpenAIClientAdapter,
+    Options,
+    PrismaStorageAdapter,
+    SQLAlchemyStorageAdapter,
+    supercompat,
+)
 from supercompat.server.cli import main
+from supercompat.storage_adapters.protocol import PageQuery, StorageAdapter, Transaction
 from supercompat.testing import ScriptedServer, call, text, tool_calls
 from tests.contract.conversations import CLOCK, DEADLINE, MODEL, WEATHER, call_ids, outputs
 from tests.prisma.databases import make_tables
 from tests.prisma.node import Node, node
+from tests.prisma.node import text as node_text
 from tests.prisma.test_together import ACTION, ASKED, asked_of, begun
 from tests.storage.sessions import blocked, session
 
@@ -330,6 +338,53 @@ def test_an_assistant_that_cannot_be_read(
     assert (ended.code, f"left out: Assistant {bad}: tools: " in ended.err) == (1, True)
     assert [each.id for each in open_copy().beta.assistants.list()] == [assistant]
     assert has(open_copy(), thread)
+
+
+def test_a_part_that_the_api_cannot_show(
+    client: OpenAI, app: Node, bring: Import, open_copy: Callable[..., OpenAI]
+) -> None:
+    _, thread = begun(app)
+    picture = {"type": "image_file", "image_file": {"file_id": "file-secret"}}
+    message = app.message(thread, [*node_text("Look."), picture])
+    ended = bring()
+    assert ended.code == 0
+    assert ended.err == (
+        f"supercompat import: Message {message}: A message has a part that can't be shown, of the type 'image_file'.\n"
+    )
+    assert thread_shown(open_copy(), thread) == thread_shown(client, thread)
+
+
+@pytest.mark.parametrize("flavour", ["uuid"])
+def test_what_the_api_does_not_show(
+    url: str, client: OpenAI, app: Node, provider: ScriptedServer, bring: Import, target: str
+) -> None:
+    """The settings that were really made, what was billed, where calls stand. Of what was sent only notes by place are
+    lost."""
+    _, thread = conversed(client, provider)
+    assert bring().code == 0
+    there, here = (
+        asyncio.run(private(each, thread))
+        for each in (PrismaStorageAdapter(url), SQLAlchemyStorageAdapter(target))
+    )
+    assert [each.pop("sent") is None for each in there.values() if "sent" in each] == [False, False]
+    assert there == here
+    assert {"after", "usage", "sampling"} <= {name for each in here.values() for name in each}
+
+
+async def private(storage: StorageAdapter, thread: str) -> dict[str, dict[str, Any]]:
+    """By id."""
+
+    def read(tx: Transaction) -> dict[str, dict[str, Any]]:
+        of_thread = PageQuery({"thread_id": thread}, limit=None)
+        rows = [row for each in (tx.messages, tx.runs, tx.steps) for row in each.page(of_thread).rows]
+        assistants = tx.assistants.page(PageQuery()).rows
+        return {row.object.id: dict(row.private) for row in (*rows, *assistants)}
+
+    store = storage.open()
+    try:
+        return await store.transact(read)
+    finally:
+        await store.aclose()
 
 
 def test_another_project(app: Node, bring: Import, target: str, open_copy: Callable[..., OpenAI]) -> None:

@@ -87,7 +87,7 @@ def _prisma(arguments: argparse.Namespace) -> "PrismaSource":
         )
     from supercompat.storage_adapters.prisma.source import PrismaSource
 
-    source = PrismaSource(url)
+    source = PrismaSource(url, _say)
     is_server = arguments.database.startswith(("postgresql", "postgres"))
     if is_server and source.is_at(arguments.database, arguments.schema):
         raise ConfigurationError(

@@ -1,5 +1,6 @@
 """Prisma's tables as a place to copy from: read in one transaction that changes nothing."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from heapq import merge
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from supercompat.errors import ConfigurationError, SchemaError
+from supercompat.storage_adapters.prisma import readings
 from supercompat.storage_adapters.prisma.adapter import for_driver, schema_of
 from supercompat.storage_adapters.prisma.collections import PROJECT
 from supercompat.storage_adapters.prisma.flavour import look
@@ -47,6 +49,7 @@ class PrismaSource:
 
     Args:
         url: as for `PrismaStorageAdapter`; the driver is psycopg.
+        tell: is given a line on each part of a row that the API can't show, as often as that is read.
 
     Raises:
         ConfigurationError: the URL can't be served.
@@ -55,7 +58,7 @@ class PrismaSource:
         SchemaError: likewise, there are no such tables, or the side tables are of another release.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, tell: Callable[[str], None]) -> None:
         if not url.startswith(("postgresql", "postgres")):
             raise ConfigurationError("Prisma's tables are read from 'postgresql://user@host/database'.")
         self._url = engines.parse(url)
@@ -63,6 +66,7 @@ class PrismaSource:
             raise ConfigurationError("The source is read through psycopg. Write 'postgresql://'.")
         self._schema = schema_of(self._url)
         self._engine = engines.reader(for_driver(self._url))
+        self._losses = _Losses(tell)
         self._closing = ExitStack()
 
     def __enter__(self) -> Self:
@@ -107,6 +111,8 @@ class PrismaSource:
         return (row for _, row in merge(messages, steps, key=lambda placed: placed[0]))
 
     def _begin(self) -> None:
+        readings.logger.addHandler(self._losses)
+        self._closing.callback(readings.logger.removeHandler, self._losses)
         options: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         if self._schema:
             options["schema_translate_map"] = {None: self._schema}
@@ -131,6 +137,7 @@ class PrismaSource:
                 found, more = read_page(self._connection, kind.view, kind.columns, PROJECT, query)
             for columns in map(kind.named, found):
                 last = str(columns["id"])
+                self._losses.row = f"{kind.table.name} {last}"
                 yield _place(columns), _read(kind, read, columns)
 
     @contextmanager
@@ -139,6 +146,22 @@ class PrismaSource:
             yield
         except (SQLAlchemyError, OSError) as error:
             raise translated(error, self._engine) from error
+
+
+class _Losses(logging.Handler):
+    """Hears what is left out of the row that is being read.
+
+    Attributes:
+        row: its table and id.
+    """
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__()
+        self.row = ""
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._tell(f"{self.row}: {record.getMessage()}")
 
 
 def _has_sides(connection: sa.Connection) -> bool:
