@@ -177,6 +177,29 @@ def test_the_copy_is_the_same(
     assert len(asked_of(provider)) == 9
 
 
+def test_calls_where_the_clock_of_node_is_ahead(
+    client: OpenAI, app: Node, provider: ScriptedServer, bring: Import, open_copy: Callable[..., OpenAI]
+) -> None:
+    """A step comes with an earlier moment than the message that it follows."""
+    assistant = app.assistant()
+    thread = app.thread(assistant)
+    app.now = app.now.replace(year=2037)
+    app.message(thread, "How warm is it?")
+    provider.reply(tool_calls(call("get_weather", "{}", id="call_1")), text("It is 18 °C."))
+    given: dict[str, Any] = {"thread_id": thread, "assistant_id": assistant, "model": MODEL}
+    run = client.beta.threads.runs.create_and_poll(**given, tools=[WEATHER])
+    client.beta.threads.runs.submit_tool_outputs_and_poll(
+        run_id=run.id, thread_id=thread, tool_outputs=outputs({"call_1": "18 °C"})
+    )
+    assert bring().code == 0
+    copy = open_copy()
+    copy.beta.threads.messages.create(thread, role="user", content="And now?")
+    provider.reply(text("Now is now."))
+    copy.beta.threads.runs.create_and_poll(**given)
+    roles = [role for role, _ in asked_of(provider)]
+    assert roles == ["user", "assistant", "tool", "assistant", "user"]
+
+
 def test_a_source_without_side_tables(
     flavour: str, empty_postgres_url: str, bring: Import, open_copy: Callable[..., OpenAI]
 ) -> None:
@@ -210,10 +233,12 @@ def test_again(
     app.message(thread, "Said later.")
     open_copy().beta.threads.update(other, metadata={"moved": "on"})
     new = app.thread(assistant)
+    open_copy().beta.assistants.update(assistant, name="Another")
     ended = bring()
     assert ended.code == 1
     assert ended.out.startswith("imported: 0 assistants, 1 threads,")
-    assert "not as at the source: 0 assistants, 2 threads\n" in ended.out
+    assert "not as at the source: 1 assistants, 2 threads\n" in ended.out
+    assert f"assistant {assistant} is not as it is at the source; left as it is\n" in ended.err
     for id in (thread, other):
         assert f"thread {id} is not as it is at the source; left as it is\n" in ended.err
     assert thread_shown(open_copy(), thread) == copied
@@ -245,6 +270,7 @@ def test_runs_that_are_ended(
     stopping, running = (app.run(thread, assistant, status) for status in ("CANCELLING", "IN_PROGRESS"))
     message = app.message(thread, "It is", "ASSISTANT", assistant=assistant, run=running)
     app.set("Message", message, "status", "IN_PROGRESS")
+    whole = app.message(thread, "Wait.", "ASSISTANT", assistant=assistant, run=running)
     step = app.step(thread, assistant, running, [ASKED])
     ended = bring("--end-runs")
     assert (ended.code, ended.out.splitlines()[1]) == (0, "ended: 2 runs that were active")
@@ -261,6 +287,7 @@ def test_runs_that_are_ended(
         "incomplete",
         "run_failed",
     )
+    assert of_thread.messages.retrieve(whole, thread_id=thread).status == "completed"
     assert of_thread.runs.steps.retrieve(step, thread_id=thread, run_id=running).status == "failed"
     # Nobody takes such a run up, and the thread is free.
     provider.reply(text("Hello again."))
