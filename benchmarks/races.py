@@ -2,7 +2,8 @@
 
 On a file of SQLite and on PostgreSQL the two come from two clients, as from two processes; memory has one client and
 two threads. The winner's run is held until both have been answered. Exactly one has to win each time, and the other one
-has to be refused as the API does. It exits with 1 otherwise.
+has to be refused as the API does; with `--enqueue` it has to stand in line, and to be carried out when the first has
+ended. It exits with 1 otherwise.
 """
 
 import argparse
@@ -73,27 +74,54 @@ def race(racers: Sequence[OpenAI], model: ScriptedModel, pool: ThreadPoolExecuto
     return f"{len(winners)} won"
 
 
-def races(storage: str, count: int) -> bool:
-    """Carry out so many, and say what came of them. Whether exactly one won each time."""
+def race_in_line(
+    racers: Sequence[OpenAI], model: ScriptedModel, pool: ThreadPoolExecutor, assistant_id: str
+) -> str:
+    """What came of one race whose loser stands in line."""
+    gate, start = Gate(), threading.Barrier(2)
+    model.reply(text("First").after(gate), text("Second"))
+    threads = racers[0].beta.threads
+    thread_id = threads.create(messages=[{"role": "user", "content": "Hi"}]).id
+
+    def attempt(client: OpenAI) -> str:
+        start.wait()
+        header = {"supercompat-active-run": "enqueue"}
+        return client.beta.threads.runs.create(thread_id, assistant_id=assistant_id, extra_headers=header).id
+
+    attempts = [pool.submit(attempt, client) for client in racers]
+    answers = [each.result() for each in attempts]
+    gate.open()
+    stored = [run.id for run in threads.runs.list(thread_id, order="asc")]
+    ends = [threads.runs.poll(run_id, thread_id=thread_id).status for run_id in stored]
+    said = [message.run_id for message in threads.messages.list(thread_id, order="asc") if message.run_id]
+    if sorted(stored) != sorted(answers) or said != stored or ends != ["completed"] * 2:
+        return f"answers {answers}, stored {stored}, ended {ends}, said by {said}"
+    return "one after another"
+
+
+def races(storage: str, count: int, *, enqueue: bool) -> bool:
+    """Carry out so many, and say what came of them. Whether it was right each time."""
+    carry_out, right = (race_in_line, "one after another") if enqueue else (race, "1 won")
     model, began, outcomes = ScriptedModel(), monotonic(), Counter[str]()
     with clients(storage, model) as racers, ThreadPoolExecutor(2) as pool:
         assistant_id = racers[0].beta.assistants.create(model=MODEL).id
         for client in racers:
             client.beta.assistants.list()
         for _ in range(count):
-            outcomes[race(racers, model, pool, assistant_id)] += 1
+            outcomes[carry_out(racers, model, pool, assistant_id)] += 1
     told = ", ".join(f"{outcome}: {times}" for outcome, times in outcomes.most_common())
     print(f"{storage:<11} {count} races in {monotonic() - began:.1f} s; {told}", flush=True)
-    return outcomes == Counter({"1 won": count})
+    return outcomes == Counter({right: count})
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.races", description=__doc__)
     parser.add_argument("--races", type=int, default=1000, help="on each storage (1000)")
     parser.add_argument("--storage", choices=STORAGES, action="append", help="all of them, if none is named")
+    parser.add_argument("--enqueue", action="store_true", help="the loser stands in line")
     given = parser.parse_args()
     simplefilter("ignore", DeprecationWarning)
-    outcomes = [races(storage, given.races) for storage in given.storage or STORAGES]
+    outcomes = [races(storage, given.races, enqueue=given.enqueue) for storage in given.storage or STORAGES]
     return 0 if all(outcomes) else 1
 
 

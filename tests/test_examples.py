@@ -2,7 +2,7 @@
 
 import re
 import runpy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +19,7 @@ from supercompat.testing import (
     text,
     tool_calls,
 )
+from tests.prisma.node import node
 
 ROOT = Path(__file__).parents[1]
 
@@ -141,6 +142,28 @@ def parts(asked: Received) -> list[dict[str, Any]]:
     return [part for content in contents if isinstance(content, list) for part in cast(list[Any], content)]
 
 
+def test_prisma_tables(
+    groq: ScriptedServer,
+    make_prisma_url: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    url = make_prisma_url("uuid")
+    monkeypatch.setenv("DATABASE_URL", f"{url}?schema=public")
+    groq.reply(text("The Los Angeles Dodgers."))
+    run("prisma_tables")
+    assert capsys.readouterr().out.splitlines() == [
+        "The run is completed.",
+        "user: Who won the world series in 2020?",
+        "assistant: The Los Angeles Dodgers.",
+    ]
+    assert [message["role"] for message in groq.requests[0].body["messages"]] == ["system", "user"]
+    with node(url) as application:
+        [thread] = application.rows('SELECT id::text, "assistantId"::text, metadata FROM "Thread"')
+        assert application.prompt(thread["id"])[1] == ("assistant", "The Los Angeles Dodgers.")
+        assert thread["metadata"] == {"assistantId": thread["assistantId"]}
+
+
 def test_own_tests(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_own=(ROOT / "examples" / "own_tests.py").read_text())
     pytester.runpytest_inprocess().assert_outcomes(passed=3, warnings=None)
@@ -209,5 +232,7 @@ def test_each_example_is_tested() -> None:
     names = {path.stem for path in (ROOT / "examples").glob("*.py")}
     without_key = {"cancel", "dropped_line", "two_runs", "missing_output", "image"}
     assert (
-        names == {"quickstart", "async_stream", "function_tool", "three_providers", "own_tests"} | without_key
+        names
+        == {"quickstart", "async_stream", "function_tool", "three_providers", "prisma_tables", "own_tests"}
+        | without_key
     )

@@ -16,7 +16,7 @@ LEAST = {
     "provider_threads": 1,
 }
 
-ActiveRunPolicy: TypeAlias = Literal["reject", "wait", "cancel_previous"]
+ActiveRunPolicy: TypeAlias = Literal["reject", "wait", "enqueue", "cancel_previous"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,8 @@ class Options:
         on_crash: what becomes of a run that had said something when its process died: it fails, its message is
             `incomplete`; or it restarts, and what it said is withdrawn.
         active_run: what becomes of a new run while its thread has an active one: it is refused; or its creation waits
-            for the other one's end; or the other one is cancelled, and it waits for that. A request's header
+            for the other one's end; or it is created at once, stands in line as `queued`, and begins when those before
+            it have ended; or the other one is cancelled, and its creation waits for that. A request's header
             `supercompat-active-run` says it for that request.
         active_run_wait: seconds for which such a creation waits, at most; 0 is as `"reject"`. It never waits beyond
             the request's own timeout.
@@ -69,4 +70,6 @@ class Options:
         if self.on_crash not in ("fail", "restart"):
             raise ConfigurationError('Options(on_crash=…) must be "fail" or "restart".')
         if self.active_run not in get_args(ActiveRunPolicy):
-            raise ConfigurationError('Options(active_run=…) must be "reject", "wait" or "cancel_previous".')
+            raise ConfigurationError(
+                'Options(active_run=…) must be "reject", "wait", "enqueue" or "cancel_previous".'
+            )

@@ -77,7 +77,7 @@ OF_PRISMA = [
     Setup("async", "async", "prisma-first"),
 ]
 
-#: Tests of what Prisma's tables can't keep, and why. They have to fail there.
+#: Tests of what Prisma's tables can't keep, and why. `tests/prisma/test_limits.py` has what holds there instead.
 BARE_IDS = "ids in Prisma's tables have no prefix"
 NOT_WITH_PRISMA = {
     "test_only_a_model": BARE_IDS,
@@ -110,19 +110,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     is_core = metafunc.definition.get_closest_marker("core") is not None
     quick = [each for each in SETUPS if each.is_core] if is_core else SETUPS[:1]
-    name = metafunc.definition.name
+    setups = [each for each in SETUPS if each not in OF_PRISMA or _can_be_kept(metafunc.definition)]
     params = [
-        pytest.param(setup, id=str(setup), marks=_marks(setup, name, is_quick=setup in quick))
-        for setup in SETUPS
+        pytest.param(setup, id=str(setup), marks=[] if setup in quick else [pytest.mark.slow])
+        for setup in setups
     ]
     metafunc.parametrize("setup", params)
 
 
-def _marks(setup: Setup, test: str, *, is_quick: bool) -> list[pytest.MarkDecorator]:
-    marks = [] if is_quick else [pytest.mark.slow]
-    if setup in OF_PRISMA and test in NOT_WITH_PRISMA:
-        marks.append(pytest.mark.xfail(reason=NOT_WITH_PRISMA[test], strict=True))
-    return marks
+def _can_be_kept(test: pytest.Item) -> bool:
+    """Whether Prisma's tables can keep what the test asks for."""
+    return test.name not in NOT_WITH_PRISMA
 
 
 @pytest.fixture

@@ -374,7 +374,8 @@ def test_several_that_cancel_each_other(
     "value",
     [
         "",
-        "enqueue",
+        "enqueue; seconds=2",
+        "reject; seconds=2",
         "Wait",
         "wait; seconds=",
         "wait; seconds=-1",
@@ -395,7 +396,9 @@ def test_a_value_that_is_not_supported(client: OpenAI, value: str) -> None:
     assert not client.beta.threads.runs.list(asked.thread_id).data
 
 
-@pytest.mark.parametrize("value", ["reject", "wait", "wait;seconds=2", "cancel_previous ; seconds = 0.5"])
+@pytest.mark.parametrize(
+    "value", ["reject", "wait", "wait;seconds=2", " enqueue ", "cancel_previous ; seconds = 0.5"]
+)
 def test_a_value_that_is_supported(client: OpenAI, provider: ScriptedServer, value: str) -> None:
     provider.reply(text("Hello"), text("Hello"))
     asked = conversation(client)

@@ -66,7 +66,7 @@ def test_an_unknown_argument_is_the_sdks_to_refuse(make: Callable[..., Any]) -> 
         {"run_expires_after": 0},
         {"provider_threads": 0},
         {"on_crash": "again"},
-        {"active_run": "enqueue"},
+        {"active_run": "queue"},
         {"active_run_wait": -1},
         {"active_run_wait": float("nan")},
     ],

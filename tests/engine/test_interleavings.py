@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import openai
 import pytest
@@ -20,8 +20,10 @@ from tests.contract.conversations import CLOCK, DEADLINE, Conversation, call_ids
 from tests.engine.conftest import LEASE
 from tests.engine.processes import Process
 
-Action: TypeAlias = Literal["start", "speak", "submit", "cancel", "expire", "crash", "wake", "swap"]
-ACTIONS: list[Action] = ["start", "speak", "submit", "cancel", "expire", "crash", "wake", "swap"]
+Action: TypeAlias = Literal[
+    "start", "line_up", "speak", "submit", "cancel", "leave_line", "expire", "crash", "wake", "swap"
+]
+ACTIONS: list[Action] = list(get_args(Action))
 TERMINAL = {"completed", "failed", "cancelled", "expired", "incomplete"}
 SAYS = ["One", " two."]
 
@@ -58,9 +60,15 @@ class World:
             getattr(self, action)()
 
     @property
-    def newest(self) -> Run | None:
-        runs = self.alive[0].client.beta.threads.runs.list(self.asked.thread_id).data
-        return runs[0] if runs else None
+    def runs(self) -> list[Run]:
+        """All runs, oldest first."""
+        return self.alive[0].client.beta.threads.runs.list(self.asked.thread_id, order="asc").data
+
+    @property
+    def front(self) -> Run | None:
+        """The one that is active, or else the newest."""
+        runs = self.runs
+        return next((run for run in runs if run.status not in TERMINAL), runs[-1] if runs else None)
 
     @property
     def here(self) -> Conversation:
@@ -69,18 +77,25 @@ class World:
     def start(self) -> None:
         self.here.start()
 
+    def line_up(self) -> None:
+        self.here.start(extra_headers={"supercompat-active-run": "enqueue"})
+
     def speak(self) -> None:
         if self.gates:
             self.gates[-1].open()
 
     def submit(self) -> None:
-        run = self.newest
+        run = self.front
         if run is not None and run.status == "requires_action":
             self.here.submit(run.id, dict.fromkeys(call_ids(run), "12:00"))
 
     def cancel(self) -> None:
-        if run := self.newest:
+        if run := self.front:
             self.here.cancel(run.id)
+
+    def leave_line(self) -> None:
+        if runs := self.runs:
+            self.here.cancel(runs[-1].id)
 
     def expire(self) -> None:
         self.clock.advance(600)
@@ -102,12 +117,12 @@ class World:
         self.alive.append(self.alive.pop(0))
 
     def ended(self) -> Run | None:
-        """The newest run, once it has ended: everything goes on until then, and outputs are given."""
+        """The newest run, once all have ended: everything goes on until then, and outputs are given."""
         self.is_over = True
         for gate in self.gates:
             gate.open()
         deadline = monotonic() + DEADLINE
-        while (run := self.newest) is not None and run.status not in TERMINAL:
+        while (run := self.front) is not None and run.status not in TERMINAL:
             assert monotonic() < deadline, run
             self.do("submit")
             run = self.here.poll(run.id)

@@ -11,9 +11,9 @@ import openai
 import pytest
 from openai import OpenAI
 
-from supercompat import OpenAIClientAdapter, Options, SQLAlchemyStorageAdapter, supercompat
+from supercompat import OpenAIClientAdapter, Options, supercompat
 from supercompat.testing import ScriptedServer
-from tests.processes.worker import Settings
+from tests.processes.worker import Settings, storage_at
 from tests.processes.workers import PATIENCE, Nursery, Worker
 
 #: Seconds for which a process that died still counts as alive, in most of these tests.
@@ -69,7 +69,7 @@ class Scene:
         self._stack.callback(inner.close)
         client = supercompat(
             client=OpenAIClientAdapter(inner),
-            storage=SQLAlchemyStorageAdapter(self._database),
+            storage=storage_at(self._database),
             options=Options(**{**self.options, **options}),
         )
         self._stack.callback(client.close)
@@ -89,6 +89,8 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a new database."""
     if request.param == "postgresql":
         return request.getfixturevalue("postgres_url")
+    if request.param == "prisma":
+        return f"{request.getfixturevalue('make_prisma_url')('uuid')}?schema=public"
     return f"sqlite:///{tmp_path / 'assistants.db'}"
 
 

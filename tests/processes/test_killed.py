@@ -23,6 +23,7 @@ pytestmark = pytest.mark.parametrize(
         ("sqlite", "next start"),
         ("postgresql", "another is alive"),
         pytest.param("postgresql", "next start", marks=pytest.mark.slow),
+        pytest.param("prisma", "another is alive", marks=pytest.mark.slow),
     ],
     indirect=True,
 )
@@ -246,6 +247,23 @@ def test_on_crash_restart(crash: Crash) -> None:
     asked, run = crash.kill(victim, asked)
     assert run.status == "completed"
     assert [(answer.status, texts(answer)) for answer in asked.answers()] == [("completed", ["Hello"])]
+    nothing_is_open(asked, run)
+
+
+@pytest.mark.conforms("C-115", "C-118")
+def test_with_others_in_line_behind_it(crash: Crash) -> None:
+    """Nobody waits with them any more, but they come all the same, one after another."""
+    victim = crash.victim()
+    asked = in_mid_text(victim, crash.scene.provider)
+    crash.scene.provider.reply(text("Second"), text("Third"))
+    for words in ("Two?", "Three?"):
+        more = [{"role": "user", "content": words}]
+        asked.start(additional_messages=more, extra_headers={"supercompat-active-run": "enqueue"})
+    asked, run = crash.kill(victim, asked)
+    assert sorted(each.status for each in _runs(asked)) == ["completed", "completed", "failed"]
+    said = [texts(message)[0] for message in asked.messages()]
+    assert said == ["Hi", "Hel", "Two?", "Second", "Three?", "Third"]
+    assert len(crash.scene.provider.requests) == 3
     nothing_is_open(asked, run)
 
 

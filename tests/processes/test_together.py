@@ -54,6 +54,24 @@ def test_one_of_many_gets_the_thread(scene: Scene) -> None:
     assert len(scene.provider.requests) == 3
 
 
+def test_all_stand_in_one_line(scene: Scene) -> None:
+    """Whoever creates runs, and whoever carries them out: they follow each other in the order of their creation."""
+    scene.options.update(lease=1.5, active_run="enqueue")
+    workers = [scene.worker() for _ in range(3)]
+    asked = conversation(workers[0].client)
+    scene.provider.reply(*[text("Hello")] * 9)
+    creations = [
+        worker.begin.beta.threads.runs.create(asked.thread_id, assistant_id=asked.assistant_id)
+        for _ in range(3)
+        for worker in workers
+    ]
+    assert len({creation.result(PATIENCE).id for creation in creations}) == 9
+    runs = asked.client.beta.threads.runs.list(asked.thread_id, order="asc")
+    assert {asked.poll(run.id).status for run in runs} == {"completed"}
+    assert [message.run_id for message in asked.answers()] == [run.id for run in runs]
+    assert [len(request.body["messages"]) for request in scene.provider.requests] == list(range(1, 10))
+
+
 @pytest.mark.conforms("C-116", "C-118")
 def test_messages_wait_for_the_run_of_another(scene: Scene) -> None:
     one, other = scene.worker(), scene.client()

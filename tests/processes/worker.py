@@ -23,7 +23,13 @@ from typing import Any, Literal, TextIO, TypeVar, cast
 import openai
 from openai.pagination import SyncCursorPage, SyncPage
 
-from supercompat import OpenAIClientAdapter, Options, SQLAlchemyStorageAdapter, supercompat
+from supercompat import (
+    OpenAIClientAdapter,
+    Options,
+    PrismaStorageAdapter,
+    SQLAlchemyStorageAdapter,
+    supercompat,
+)
 from supercompat.storage_adapters.protocol import PageQuery, StorageAdapter, Store, Transaction
 
 T = TypeVar("T")
@@ -46,6 +52,11 @@ class Settings:
     options: dict[str, Any] = field(default_factory=dict[str, Any])
     hold_at: Literal["queued", "cancelling"] | None = None
     in_transaction: bool = False
+
+
+def storage_at(database: str) -> StorageAdapter:
+    """The storage of a URL; one with a schema is as Prisma has it."""
+    return PrismaStorageAdapter(database) if "schema=" in database else SQLAlchemyStorageAdapter(database)
 
 
 @dataclass(frozen=True)
@@ -132,7 +143,7 @@ class Worker:
         self._out = out
         self._lock = threading.Lock()
         self.provider = openai.OpenAI(base_url=settings.provider, api_key="test-key", max_retries=0)
-        storage: StorageAdapter = SQLAlchemyStorageAdapter(settings.database)
+        storage: StorageAdapter = storage_at(settings.database)
         if settings.hold_at:
             storage = Holding(storage, settings, lambda: self.say(HELD))
         given: dict[str, Any] = {"drain": 0, **settings.options}

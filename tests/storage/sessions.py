@@ -25,9 +25,10 @@ def others(connection: "psycopg.Connection[Any]") -> list[str]:
     return [query for (query,) in connection.execute(f"SELECT query {OTHERS}")]
 
 
-def blocked(connection: "psycopg.Connection[Any]") -> bool:
-    """Whether somebody else comes to wait for a lock."""
-    return wait_for(lambda: connection.execute(f"SELECT {OTHERS} AND wait_event_type = 'Lock'").rowcount)
+def blocked(connection: "psycopg.Connection[Any]", count: int = 1) -> bool:
+    """Whether so many others come to wait for locks."""
+    waiting = f"SELECT {OTHERS} AND wait_event_type = 'Lock'"
+    return wait_for(lambda: connection.execute(waiting).rowcount >= count)
 
 
 def terminate(connection: "psycopg.Connection[Any]") -> int:

@@ -169,6 +169,91 @@ async def test_renew_prolongs_the_leases_of_what_is_held(store: Store) -> None:
     assert await store.transact(lambda tx: tx.runs.renew("me", 60.0, [])) == {}
 
 
+def line_up(tx: Transaction, *rows: RunRow) -> None:
+    """Store an active run of thread_1, and these in line behind it."""
+    tx.threads.insert(thread(), thread("thread_2"))
+    tx.runs.insert(run("run_1", "in_progress"))
+    for row in rows:
+        assert tx.runs.enqueue(row)
+
+
+def statuses(tx: Transaction) -> dict[str, str]:
+    return {row.object.id: row.status for row in tx.runs.page(PageQuery(order="asc")).rows}
+
+
+async def test_a_run_stands_in_line_behind_an_active_one(store: Store) -> None:
+    """It is shown as queued, is not active, and nobody takes it over."""
+    waiting = run("run_2", owner="me", lease_until=5.0, fence=1)
+
+    def work(tx: Transaction) -> None:
+        line_up(tx, waiting)
+        assert not tx.runs.enqueue(run("run_3", thread_id="thread_2"))
+        assert tx.runs.get("run_3") is None
+        assert tx.runs.get("run_2") == replace(waiting, enqueued=True)
+        assert tx.runs.active("thread_1") == run("run_1", "in_progress")
+        assert tx.runs.insert(run("run_4")) == run("run_1", "in_progress")
+        assert tx.runs.claim("you", 20.0, now=10.0, limit=9, but=["run_1"]) == {}
+        assert tx.runs.renew("me", 9.0, ["run_2"]) == {"run_2": ("enqueued", 1)}
+
+    await store.transact(work)
+    found = await store.transact(lambda tx: tx.runs.get("run_2"))
+    assert found
+    assert (found.object.status, found.status, found.lease_until) == ("queued", "enqueued", 9.0)
+
+
+@pytest.mark.parametrize("status", ENDED)
+async def test_the_oldest_in_line_comes_next(store: Store, status: RunStatus) -> None:
+    """With its ownership as it was."""
+
+    def work(tx: Transaction) -> None:
+        line_up(tx, run("run_2", owner="me", lease_until=5.0, fence=3), run("run_3"))
+        assert not tx.runs.put(run("run_1", status), expected=["queued"])
+        assert statuses(tx) == {"run_1": "in_progress", "run_2": "enqueued", "run_3": "enqueued"}
+        assert tx.runs.put(run("run_1", status), expected=["in_progress"])
+        assert tx.runs.active("thread_1") == run("run_2", owner="me", lease_until=5.0, fence=3)
+        assert tx.runs.put(run("run_2", status, fence=3))
+        assert statuses(tx) == {"run_1": status, "run_2": status, "run_3": "queued"}
+        assert tx.runs.put(run("run_3", status))
+        assert tx.runs.active("thread_1") is None
+
+    await store.transact(work)
+
+
+@pytest.mark.parametrize("status", ACTIVE)
+async def test_nobody_comes_next_while_a_run_is_active(store: Store, status: RunStatus) -> None:
+    def work(tx: Transaction) -> None:
+        line_up(tx, run("run_2"), run("run_3"))
+        assert tx.runs.put(run("run_1", status))
+        assert not tx.runs.put(run("run_2", "cancelled"), expected=["queued"])
+        assert tx.runs.put(run("run_2", "cancelled"), expected=["enqueued"])
+        assert statuses(tx) == {"run_1": status, "run_2": "cancelled", "run_3": "enqueued"}
+        assert tx.runs.put(run("run_1", "completed"))
+        assert statuses(tx) == {"run_1": "completed", "run_2": "cancelled", "run_3": "queued"}
+
+    await store.transact(work)
+
+
+async def test_a_run_ends_once(store: Store) -> None:
+    """Writing it again calls nobody."""
+
+    def work(tx: Transaction) -> None:
+        line_up(tx, run("run_2"), run("run_3"))
+        assert tx.runs.put(run("run_1", "completed"))
+        assert tx.runs.put(run("run_1", "completed"))
+        assert statuses(tx) == {"run_1": "completed", "run_2": "queued", "run_3": "enqueued"}
+
+    await store.transact(work)
+
+
+async def test_a_deleted_thread_takes_its_line_with_it(store: Store) -> None:
+    def work(tx: Transaction) -> None:
+        line_up(tx, run("run_2"))
+        assert tx.threads.delete("thread_1")
+        assert statuses(tx) == {}
+
+    await store.transact(work)
+
+
 async def test_release_ends_all_leases_of_one_owner(store: Store) -> None:
     rows = {
         "thread_1": run("run_1", owner="me", lease_until=5.0, fence=1),

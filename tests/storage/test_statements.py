@@ -142,6 +142,7 @@ OFTEN: dict[str, Callable[[Transaction], object]] = {
     "active": lambda tx: tx.runs.active("thread_1"),
     "basis": lambda tx: tx.runs.basis("thread_1", "asst_1"),
     "count_until": lambda tx: tx.messages.count_until("thread_1", 9),
+    "enqueue": lambda tx: tx.runs.enqueue(run("run_1")),
     "claim": lambda tx: tx.runs.claim("me", 9.0, now=1.0, limit=9, orphans_of=["you"]),
     "renew": lambda tx: tx.runs.renew("me", 9.0, ["run_1"]),
     "delete": lambda tx: tx.threads.delete("thread_1"),

@@ -8,7 +8,18 @@ from openai import OpenAI
 
 from supercompat import supercompat
 from supercompat.model.request import ModelRequest, TextPart, UserTurn
-from supercompat.testing import Gate, Reply, ScriptedModel, Usage, call, error, refusal, text, tool_calls
+from supercompat.testing import (
+    Gate,
+    Reply,
+    ScriptedModel,
+    Usage,
+    call,
+    error,
+    refusal,
+    text,
+    tool_calls,
+    web_search,
+)
 
 
 @pytest.fixture
@@ -93,6 +104,7 @@ def test_calls_usage_and_refusals_are_those_of_the_script(client: OpenAI, model:
         (text("Hel").then_drop(), "server_error"),
         (text("Hel").then_error("Overloaded."), "server_error"),
         (text("Hel", finish=None), "server_error"),
+        (web_search("news"), "server_error"),
     ],
 )
 def test_failures_end_the_run(client: OpenAI, model: ScriptedModel, reply: Reply, code: str) -> None:

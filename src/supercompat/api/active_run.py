@@ -11,6 +11,9 @@ from supercompat.services.turns import Wish
 HEADER = "supercompat-active-run"
 POLICIES: tuple[str, ...] = get_args(ActiveRunPolicy)
 
+#: Those whose creation may wait.
+WAITING = ("wait", "cancel_previous")
+
 #: `wait`, or `wait; seconds=20`.
 VALUE = re.compile(
     r"\s*(?P<policy>[^;\s]+)\s*(?:;\s*seconds\s*=\s*(?P<seconds>[0-9]{1,9}(?:\.[0-9]{1,9})?)\s*)?"
@@ -27,7 +30,7 @@ def wish_of(request: Request) -> Wish:
     if text is None:
         return Wish(timeout=request.read_timeout, caller=request.caller)
     value = VALUE.fullmatch(text)
-    if value is None or value["policy"] not in POLICIES:
+    if value is None or value["policy"] not in (POLICIES if value["seconds"] is None else WAITING):
         raise RequestError(_refusal(text), param=HEADER, code="invalid_value")
     return Wish(
         policy=cast(ActiveRunPolicy, value["policy"]),
@@ -40,6 +43,6 @@ def wish_of(request: Request) -> Wish:
 def _refusal(text: str) -> str:
     *others, last = [f"'{policy}'" for policy in POLICIES]
     return (
-        f"Invalid '{HEADER}' header: '{text}'. Supported values are: {', '.join(others)}, and {last}, "
-        "each also with the seconds that it may wait, as in 'wait; seconds=20'."
+        f"Invalid '{HEADER}' header: '{text}'. Supported values are: {', '.join(others)}, and {last}; "
+        f"{' and '.join(WAITING)} also with the seconds that they may take, as in 'wait; seconds=20'."
     )

@@ -39,13 +39,14 @@ MOST = 5
 def end_stored(
     tx: Transaction, row: RunRow, status: Ending, *, now: int, error: LastError | None = None
 ) -> RunRow | None:
-    """End an active run: its open message becomes incomplete, its open step and the run get `status`.
+    """End an active run, or one that stands in line: its open message becomes incomplete, its open step and the run
+    get `status`.
 
     Returns:
         The run as it is stored now, or None if it had changed meanwhile.
     """
     ended = ended_run(row, status, now=now, error=error)
-    if not tx.runs.put(ended, expected=(row.object.status,)):
+    if not tx.runs.put(ended, expected=(row.status,)):
         return None
     _end_parts(tx, row.object.id, status, now, error)
     return ended
@@ -56,7 +57,11 @@ def ended_run(row: RunRow, status: Ending, *, now: int, error: LastError | None 
     fields: dict[str, Any] = {**run_ended(status, now), "usage": usage_object(stored_usage(row.private))}
     if error is not None:
         fields["last_error"] = error
-    return replace(row, object=move(row.object, status, **fields), owner=None, lease_until=0.0)
+    run = row.object
+    if row.enqueued and status == "cancelled":
+        # Nothing works on it that would have to let go first.
+        run = move(run, "cancelling")
+    return replace(row, object=move(run, status, **fields), owner=None, lease_until=0.0, enqueued=False)
 
 
 def ended_part(row: Part, status: Ending, *, now: int, error: LastError | None = None) -> Part:
@@ -86,12 +91,18 @@ def expire_if_due(tx: Transaction, row: RunRow, now: float) -> RunRow:
 
 
 def start_cancelling(tx: Transaction, run_id: str) -> RunRow | None:
-    """Store the run as `cancelling`; None if it is not queued or in progress."""
+    """Store the run as `cancelling`; None if it is not queued or in progress, or stands in line."""
     row = tx.runs.get(run_id, lock=True)
-    if row is None or row.object.status not in ("queued", "in_progress"):
+    if row is None or row.status not in ("queued", "in_progress"):
         return None
     row = replace(row, object=move(row.object, "cancelling"))
     return row if tx.runs.put(row, expected=("queued", "in_progress")) else None
+
+
+def leave_line(tx: Transaction, run_id: str, now: int) -> bool:
+    """End a run that stands in line as `cancelled`. False if it does not stand there."""
+    row = tx.runs.get(run_id, lock=True)
+    return row is not None and row.enqueued and end_stored(tx, row, "cancelled", now=now) is not None
 
 
 def end_broken(tx: Transaction, row: RunRow, error: LastError, *, now: float) -> RunRow | None:

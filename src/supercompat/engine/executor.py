@@ -3,7 +3,7 @@
 from collections.abc import Collection as Some
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import anyio
 
@@ -12,15 +12,19 @@ from supercompat.engine.driver import Driver
 from supercompat.engine.estimates import Estimates
 from supercompat.engine.feed import Feed
 from supercompat.engine.lifecycle import move
+from supercompat.engine.line import brought
 from supercompat.engine.patience import Transacting
 from supercompat.engine.reducer import Change, Output, Reducer
 from supercompat.engine.sent import noted
 from supercompat.engine.transcript import BudgetSpentError, Prompt, build_request, read_history
 from supercompat.errors import ProviderError
 from supercompat.model.events import ModelEvent, UsageReported
-from supercompat.storage_adapters.protocol import History, Parts, Row, RunRow, Transaction
+from supercompat.storage_adapters.protocol import History, Parts, Row, RunRow, StoredStatus, Transaction
 from supercompat.wire.events import AssistantEvent
-from supercompat.wire.objects import LastError, Message, Run, RunStatus, RunStep
+from supercompat.wire.objects import LastError, Message, Run, RunStep
+
+#: A run that a pass may pick up.
+AT_WORK: Final = ("queued", "in_progress")
 
 
 class LostRunError(Exception):
@@ -95,7 +99,7 @@ class Pass:
         if how == "cancelled":
             await self._end(reducer.cancel(), expected=("cancelling",))
         else:
-            await self._end(reducer.expire(), expected=("queued", "in_progress", "cancelling"))
+            await self._end(reducer.expire(), expected=("enqueued", "queued", "in_progress", "cancelling"))
 
     async def fail(self, error: LastError) -> None:
         """End a pass that met a defect of ours."""
@@ -148,16 +152,21 @@ class Pass:
         now = int(self._clock.now())
         if run.status == "queued":
             run = move(run, "in_progress", started_at=now)
-        row = replace(self._row, object=run)
+        private, messages = brought(self._row.private, now)
+        row = replace(self._row, object=run, private=private)
         correction = self._estimates.correction(run.model)
 
         def work(tx: Transaction) -> tuple[RunRow, str | None, Prompt | BudgetSpentError]:
+            if messages and not tx.runs.put(row, expected=AT_WORK, parts=Parts(new_messages=messages)):
+                raise LostRunError
             history = read_history(tx, row, self._window, correction)
             prompt = _built(row, history, self._window, correction)
             taken = row
             if isinstance(prompt, Prompt):
-                taken = replace(row, private=self._noted(prompt, history, correction, now))
-            if not tx.runs.put(taken, expected=("queued", "in_progress")):
+                tokens = round(prompt.tokens * correction)
+                note = noted(row.private, prompt, history, tokens=tokens, window=self._window, now=now)
+                taken = replace(row, private=note)
+            if not tx.runs.put(taken, expected=AT_WORK):
                 raise LostRunError
             return taken, history.last_message, prompt
 
@@ -171,10 +180,6 @@ class Pass:
             return self._reducer, prompt
         raise AssertionError("unreachable")
 
-    def _noted(self, prompt: Prompt, history: History, correction: float, now: int) -> dict[str, Any]:
-        tokens = round(prompt.tokens * correction)
-        return noted(self._row.private, prompt, history, tokens=tokens, window=self._window, now=now)
-
     async def _apply(self, event: ModelEvent, reducer: Reducer) -> None:
         outputs = reducer.on(event)
         if any(isinstance(output, Change) for output in outputs):
@@ -184,7 +189,7 @@ class Pass:
             self._feed.publish(output for output in outputs if isinstance(output, AssistantEvent))
 
     async def _end(
-        self, outputs: Sequence[Output], *, expected: Sequence[RunStatus] = ("in_progress",)
+        self, outputs: Sequence[Output], *, expected: Sequence[StoredStatus] = ("in_progress",)
     ) -> None:
         await self._commit(outputs, expected=expected)
         self._note(outputs)
@@ -195,7 +200,7 @@ class Pass:
         self.shown |= {each.id: each.status for each in changed}
 
     async def _commit(
-        self, outputs: Iterable[Output], *, expected: Sequence[RunStatus] = ("in_progress",)
+        self, outputs: Iterable[Output], *, expected: Sequence[StoredStatus] = ("in_progress",)
     ) -> None:
         """Store the changes in one transaction, then publish everything in order (C-159).
 
@@ -232,7 +237,9 @@ def _events(output: Output) -> list[AssistantEvent]:
     return output.events() if isinstance(output, Change) else [output]
 
 
-def write(tx: Transaction, owned: RunRow, changes: Sequence[Change], expected: Sequence[RunStatus]) -> None:
+def write(
+    tx: Transaction, owned: RunRow, changes: Sequence[Change], expected: Sequence[StoredStatus]
+) -> None:
     """Store the last state of each thing that changed, if the run is still whose it was.
 
     Raises:

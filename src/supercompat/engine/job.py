@@ -4,12 +4,13 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Literal, TypeAlias
 
 import anyio
 
 from supercompat.clock import Clock
-from supercompat.engine.closing import ANSWERED, end_broken, endings, start_cancelling
+from supercompat.engine.closing import ANSWERED, end_broken, endings, leave_line, start_cancelling
 from supercompat.engine.driver import Driver
 from supercompat.engine.estimates import Estimates
 from supercompat.engine.executor import LostRunError, Pass
@@ -44,7 +45,7 @@ DEFECT = LastError(code="server_error", message="Sorry, something went wrong.")
 
 
 class Job:
-    """A pass that is being carried out.
+    """A pass that is being carried out, or that will be when it is its run's turn.
 
     Args:
         row: the run, owned by this runtime.
@@ -76,9 +77,18 @@ class Job:
         self._lease = lease
         self._clock = clock
         self._watch = watch
+        # What a pass writes of a run no longer stands in line.
         self._pass = Pass(
-            row, self.feed, store=self._patient, driver=driver, estimates=estimates, clock=clock
+            replace(row, enqueued=False),
+            self.feed,
+            store=self._patient,
+            driver=driver,
+            estimates=estimates,
+            clock=clock,
         )
+        self._turn = asyncio.Event()
+        if not row.enqueued:
+            self._turn.set()
         self._stopped: StopReason | None = None
         self._scope = anyio.CancelScope(deadline=self._deadline())
         self._following = anyio.CancelScope()
@@ -88,6 +98,10 @@ class Job:
         return self.row.object.id
 
     @property
+    def stands_in_line(self) -> bool:
+        return not self._turn.is_set()
+
+    @property
     def is_stopped(self) -> bool:
         return self._stopped is not None
 
@@ -95,6 +109,10 @@ class Job:
     def has_just_written(self) -> bool:
         """Whether news of the run are likely to be of what this job itself has stored."""
         return self._patient.has_just_written(OWN_NEWS)
+
+    def begin(self) -> None:
+        """It is the run's turn: it was stored so."""
+        self._turn.set()
 
     def unkept(self) -> Message | None:
         """The open message, if it has text that is not stored yet."""
@@ -126,6 +144,7 @@ class Job:
         """
         try:
             with self._scope:
+                await self._turn.wait()
                 await self._end_with_the_pass()
             if self._scope.cancelled_caught:
                 with anyio.move_on_after(WRITE_TIMEOUT):
@@ -252,6 +271,9 @@ class Job:
             await self._pass.hand_over()
             self.feed.publish([AssistantEvent("error", HANDED_OVER.body())])
             return
+        now = int(self._clock.now())
+        if await self._store.transact(lambda tx: leave_line(tx, self.run_id, now)):
+            raise LostRunError
         cancelling = await self._store.transact(lambda tx: start_cancelling(tx, self.run_id))
         if cancelling is not None:
             self._pass.announce_cancelling(cancelling.object)

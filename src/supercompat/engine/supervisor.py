@@ -19,10 +19,10 @@ from supercompat.engine.timer import Timer
 from supercompat.engine.watch import Watch
 from supercompat.errors import StorageError
 from supercompat.options import Options
-from supercompat.storage_adapters.protocol import RunRow, Store, Transaction
+from supercompat.storage_adapters.protocol import RunRow, Store, StoredStatus, Transaction
 from supercompat.wire.events import AssistantEvent
 from supercompat.wire.ids import new_id
-from supercompat.wire.objects import Message, Run, RunStatus
+from supercompat.wire.objects import Message, Run
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +88,8 @@ class Supervisor:
         return replace(row, owner=self.owner, lease_until=self._lease_end(), fence=row.fence + 1)
 
     def launch(self, row: RunRow, opening: Sequence[AssistantEvent] = ()) -> Feed:
-        """Start the next pass of a stored run, outside of any request.
+        """Start the next pass of a stored run, outside of any request; of one that stands in line, when its turn has
+        come.
 
         Args:
             opening: events that come before those of the pass.
@@ -113,6 +114,9 @@ class Supervisor:
         task = asyncio.create_task(self._carry_out(job), name=f"supercompat {job.run_id}")
         self._tasks[job] = task
         self._heartbeat.start()
+        if row.enqueued:
+            # Who is in front may wait for outputs, and then nobody but the reaper ends it when its time is over.
+            self._reaper.start()
         return job.feed
 
     def feed(self, run_id: str) -> Feed | None:
@@ -128,11 +132,31 @@ class Supervisor:
         job.cancel(run)
         return True
 
+    def dismiss(self, run_id: str) -> None:
+        """Stop waiting with a run that was just ended where it stood in line."""
+        job = self._jobs.get(run_id)
+        if job is not None and job.stands_in_line:
+            job.stop("lost")
+
     def forget(self, thread_id: str) -> None:
         """Stop the run of a thread that was just deleted. Nothing more is written of it."""
         for job in list(self._jobs.values()):
             if job.row.object.thread_id == thread_id:
                 job.stop("lost")
+
+    async def look_for_turn(self, thread_id: str) -> None:
+        """A run of the thread has ended here. The next one may stand in line here too; what this does not find, the
+        next renewal does."""
+        waiting = (job.row.object.thread_id for job in self._jobs.values() if job.stands_in_line)
+        if self._is_closing or thread_id not in waiting:
+            return
+        try:
+            row = await self._store.transact(lambda tx: tx.runs.active(thread_id))
+        except StorageError:
+            logger.info("It could not be seen whose turn it is on %s", thread_id, exc_info=True)
+            return
+        if row is not None and (job := self._jobs.get(row.object.id)) is not None and job.stands_in_line:
+            self._heed(job, row)
 
     def tasks(self) -> list["asyncio.Task[None]"]:
         """The passes that are under way."""
@@ -161,6 +185,8 @@ class Supervisor:
             self._drop(job)
             if job.is_lost:
                 await job.follow()
+            job.feed.end()
+            await self.look_for_turn(job.row.object.thread_id)
         finally:
             self._drop(job)
             self._tasks.pop(job, None)
@@ -171,6 +197,8 @@ class Supervisor:
             del self._jobs[job.run_id]
         if not self._jobs:
             self._heartbeat.stop()
+            if not self._store.durable:
+                self._reaper.stop()
 
     # Runs that others may move
 
@@ -185,9 +213,12 @@ class Supervisor:
 
     async def _beat(self) -> None:
         jobs = [job for job in self._jobs.values() if not job.is_stopped]
-        if not jobs:
-            return
-        moved = await self._store.transact(partial(self._renew, jobs), urgent=True)
+        in_line = [job for job in jobs if job.stands_in_line]
+        moved: dict[Job, RunRow | None] = {}
+        # One by one: who ends a run holds it, and then takes the next one in line.
+        for part in ([job for job in jobs if not job.stands_in_line], in_line):
+            if part:
+                moved |= await self._store.transact(partial(self._renew, part), urgent=True)
         for job, row in moved.items():
             self._heed(job, row)
         # Apart from the leases, since a text that can't be stored must not cost them.
@@ -213,11 +244,13 @@ class Supervisor:
 
     def _heed(self, job: Job, row: RunRow | None) -> None:
         """Stop a run that was cancelled, ended, taken over, or deleted with its thread, in another runtime (C-121,
-        C-152)."""
+        C-152). Begin one whose turn has come."""
         if row is None or row.fence != job.row.fence or row.object.status in RESTING:
             job.stop("lost")
         elif row.object.status == "cancelling":
             job.cancel(row.object)
+        elif not row.enqueued:
+            job.begin()
 
     async def _take_over(self, orphans_of: Collection[str] = ()) -> None:
         claimed: Mapping[str, int] | None = None
@@ -259,8 +292,10 @@ class Supervisor:
                 self.launch(row)
 
 
-def _at_work(job: Job) -> tuple[tuple[RunStatus, int], ...]:
+def _at_work(job: Job) -> tuple[tuple[StoredStatus, int], ...]:
     """What is stored of a run that nobody else has moved."""
+    if job.stands_in_line:
+        return (("enqueued", job.row.fence),)
     return ("queued", job.row.fence), ("in_progress", job.row.fence)
 
 

@@ -192,7 +192,7 @@ class _ThreadCopy:
         # Places are the source's own, and nobody here owns a run that ran there.
         private = {name: value for name, value in row.private.items() if name != SENT}
         row = replace(row, private=private, owner=None, lease_until=0.0)
-        ending = self._ending(row.object)
+        ending = self._ending(row)
         if ending is None and self._tx.runs.insert(row) is not None:
             # Only the source lets a thread have several.
             ending = self._ended_as("cancelled", row.object)
@@ -201,15 +201,18 @@ class _ThreadCopy:
             self._end_run(row, ending)
         self._copied.imported["runs"] += 1
 
-    def _ending(self, run: Run) -> Ending | None:
+    def _ending(self, row: RunRow) -> Ending | None:
         """How the run ends; None if it stays as it is."""
+        run = row.object
         if run.status not in ACTIVE:
             return None
         if run.expires_at is not None and run.expires_at <= self._now:
             return "expired"
         if run.status == "requires_action":
             return None
-        return self._ended_as("cancelled" if run.status == "cancelling" else "failed", run)
+        # One that stands in line was not begun.
+        is_cancelled = row.enqueued or run.status == "cancelling"
+        return self._ended_as("cancelled" if is_cancelled else "failed", run)
 
     def _ended_as(self, ending: Ending, run: Run) -> Ending:
         if not self._end_runs:

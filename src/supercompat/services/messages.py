@@ -99,12 +99,13 @@ def new_message(body: MessageCreate, ids: Ids, thread_id: str, now: int) -> Mess
 
 
 def active_run(tx: Transaction, thread_id: str, now: float) -> RunRow | None:
-    """The run that locks the thread. One whose time is over is ended first."""
-    row = tx.runs.active(thread_id)
-    if row is None:
-        return None
-    row = expire_if_due(tx, row, now)
-    return row if row.object.status in ACTIVE else None
+    """The run that locks the thread. Those whose time is over are ended first."""
+    while (row := tx.runs.active(thread_id)) is not None:
+        row = expire_if_due(tx, row, now)
+        if row.object.status in ACTIVE:
+            return row
+        # The next one in line may be active now.
+    return None
 
 
 def _existing(tx: Transaction, thread_id: str, message_id: str, *, lock: bool = False) -> Row[Message]:

@@ -9,6 +9,7 @@ import anyio
 
 from supercompat.engine.closing import ANSWERED, end_stored, expire_if_due, start_cancelling
 from supercompat.engine.lifecycle import ACTIVE, RESTING, ended_step, move, stored_usage
+from supercompat.engine.line import bringing
 from supercompat.errors import ActiveRunError, RequestError
 from supercompat.services.assistants import existing_assistant
 from supercompat.services.core import (
@@ -53,9 +54,10 @@ class Runs:
 
     async def create(self, thread_id: str, body: RunCreate, wish: Wish) -> Run | Frames:
         """Start a run, when it is its turn; its stream if the request asks for one (C-066 to C-074)."""
-        return await self._turns.take(thread_id, wish, lambda: self._create(thread_id, body))
+        enqueues = self._turns.policy(wish) == "enqueue"
+        return await self._turns.take(thread_id, wish, lambda: self._create(thread_id, body, enqueues))
 
-    async def _create(self, thread_id: str, body: RunCreate) -> Run | Frames:
+    async def _create(self, thread_id: str, body: RunCreate, enqueues: bool) -> Run | Frames:
         now = self._core.now()
         messages = [
             new_message(message, self._core.ids, thread_id, now) for message in body.additional_messages or ()
@@ -69,8 +71,7 @@ class Runs:
                 raise missing(tx.ids, "assistant", body.assistant_id)
             row = self._new_row(basis.assistant, thread_id, body)
             check_thread(row.object, messages, has_user_message=basis.has_user_message)
-            self._insert(tx, row, messages)
-            return row
+            return self._insert(tx, row, messages, enqueues=enqueues)
 
         with self._within_limit():
             row = await self._core.store.transact(work)
@@ -84,8 +85,7 @@ class Runs:
             row = self._new_row(existing_assistant(tx, body.assistant_id), thread.id, body)
             check_thread(row.object, messages, has_user_message=False)
             insert_thread(tx, thread)
-            self._insert(tx, row, messages)
-            return row
+            return self._insert(tx, row, messages)
 
         with self._within_limit():
             row = await self._core.store.transact(work)
@@ -136,11 +136,18 @@ class Runs:
     async def cancel(self, thread_id: str, run_id: str) -> Run:
         """Stop a run. Where something works on it, it is `cancelling` until that has let go; else it is
         `cancelled` at once (C-105 to C-108)."""
+        row = await self._cancelled(thread_id, run_id)
+        if row.object.status == "cancelled":
+            # Whoever reads its stream here is told, and who stands in line here goes on.
+            self._core.supervisor.dismiss(run_id)
+            await self._core.supervisor.look_for_turn(thread_id)
+        return row.object
 
+    async def _cancelled(self, thread_id: str, run_id: str) -> RunRow:
         def work(tx: Transaction) -> RunRow:
             now = self._core.clock.now()
             row = current_run(tx, thread_id, run_id, now=now, lock=True)
-            if row.object.status == "requires_action":
+            if row.enqueued or row.object.status == "requires_action":
                 return end_stored(tx, row, "cancelled", now=int(now)) or row
             cancelling = start_cancelling(tx, run_id)
             if cancelling is None:
@@ -151,13 +158,13 @@ class Runs:
 
         row = await self._core.store.transact(work)
         if row.object.status != "cancelling" or self._core.supervisor.cancel(row.object):
-            return row.object
+            return row
         if row.owner == self._core.supervisor.owner:
             # Ours by name, but nobody works on it: its end could not be stored when it came.
             now = self._core.now()
             ended = await self._core.store.transact(lambda tx: end_stored(tx, row, "cancelled", now=now))
-            return (ended or row).object
-        return row.object
+            return ended or row
+        return row
 
     async def submit_tool_outputs(self, thread_id: str, run_id: str, body: SubmitToolOutputs) -> Run | Frames:
         """Answer all pending calls, and start the next pass (C-093 to C-101)."""
@@ -218,16 +225,20 @@ class Runs:
         self._core.check_model(run.model)
         return self._core.supervisor.owned(run, private)
 
-    def _insert(self, tx: Transaction, row: RunRow, messages: Sequence[Message]) -> None:
-        """Store the run, unless its thread has an active one (C-117, C-119)."""
+    def _insert(
+        self, tx: Transaction, row: RunRow, messages: Sequence[Message], *, enqueues: bool = False
+    ) -> RunRow:
+        """Store the run, unless its thread has an active one (C-117, C-119): or, then, in line behind that."""
         added = [Row(message) for message in messages]
-        winner = tx.runs.insert(row, added)
-        if winner is not None:
-            winner = expire_if_due(tx, winner, self._core.clock.now())
-            if winner.object.status not in ACTIVE:
-                winner = tx.runs.insert(row, added)
-        if winner is not None:
-            raise ActiveRunError(winner.object.thread_id, winner.object.id)
+        in_line = replace(row, private=bringing(row.private, messages), enqueued=True)
+        while (winner := tx.runs.insert(row, added)) is not None:
+            if expire_if_due(tx, winner, self._core.clock.now()).object.status not in ACTIVE:
+                continue
+            if not enqueues:
+                raise ActiveRunError(winner.object.thread_id, winner.object.id)
+            if tx.runs.enqueue(in_line):
+                return in_line
+        return row
 
     def _started(self, row: RunRow, *, stream: bool, thread: Thread | None = None) -> Run | Frames:
         opening = [

@@ -83,14 +83,18 @@ class Turns:
             ActiveRunError: the time is over, and the thread still has an active run.
             RequestError: the caller has left, or whatever else `create` raises.
         """
-        policy = wish.policy or self._core.options.active_run
-        if policy == "reject":
+        policy = self.policy(wish)
+        if policy in ("reject", "enqueue"):
             return await create()
         until = anyio.current_time() + self._patience(wish)
         if policy == "cancel_previous":
             return await self._created(thread_id, wish.caller, until, create, cancels=True)
         async with self._in_line(thread_id, wish.caller, until):
             return await self._created(thread_id, wish.caller, until, create, cancels=False)
+
+    def policy(self, wish: Wish) -> ActiveRunPolicy:
+        """What the request asks for, or else what is set for the client."""
+        return wish.policy or self._core.options.active_run
 
     def _patience(self, wish: Wish) -> float:
         seconds = self._core.options.active_run_wait if wish.seconds is None else wish.seconds

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from collections.abc import Collection as Some
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from supercompat.wire.ids import Ids
 from supercompat.wire.objects import (
@@ -23,6 +23,10 @@ from supercompat.wire.objects import (
 
 R = TypeVar("R", bound=Resource)
 T = TypeVar("T")
+
+#: A run's status as it is stored. An `enqueued` run stands in line behind its thread's active one: it is not active
+#: itself, and the API shows it as `queued`.
+StoredStatus: TypeAlias = RunStatus | Literal["enqueued"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +50,18 @@ class RunRow(Row[Run]):
         owner: id of the runtime that carries the run out; None when nobody does.
         lease_until: Unix seconds at which the ownership ends if it is not renewed.
         fence: grows by one whenever the owner changes. A write with an older number is refused.
+        enqueued: whether the run stands in line. The object's status is `queued` then.
     """
 
     owner: str | None = None
     lease_until: float = 0.0
     fence: int = 0
+    enqueued: bool = False
+
+    @property
+    def status(self) -> StoredStatus:
+        """The status that is stored."""
+        return "enqueued" if self.enqueued else self.object.status
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,10 +233,18 @@ class Runs(Protocol):
         written and that one is returned."""
         ...
 
+    def enqueue(self, row: RunRow) -> bool:
+        """Store a new run, `enqueued`, behind the thread's active one, which can't end meanwhile. Needs the thread's
+        lock. False, and nothing is written, if the thread has no active run."""
+        ...
+
     def put(
-        self, row: RunRow, *, expected: Some[RunStatus] | None = None, parts: Parts | None = None
+        self, row: RunRow, *, expected: Some[StoredStatus] | None = None, parts: Parts | None = None
     ) -> bool:
         """Store a new state of a run, ownership included, and parts of it.
+
+        Where that ends an active run, the oldest run that is enqueued on its thread becomes `queued` in the same
+        transaction, its ownership as it was, and is told among the news.
 
         False, and nothing is written, if the run is not there, if its stored status is none of `expected`, or if
         its stored fence is higher than `row.fence`.
@@ -265,8 +284,8 @@ class Runs(Protocol):
         """
         ...
 
-    def renew(self, owner: str, until: float, held: Some[str]) -> Mapping[str, tuple[RunStatus, int]]:
-        """Prolong the leases of those of the runs `held` that are active and belong to `owner`.
+    def renew(self, owner: str, until: float, held: Some[str]) -> Mapping[str, tuple[StoredStatus, int]]:
+        """Prolong the leases of those of the runs `held` that are active or enqueued and belong to `owner`.
 
         Returns:
             Their stored status and fence, by id. A run that is missing rests, or is gone or somebody else's.
@@ -274,7 +293,7 @@ class Runs(Protocol):
         ...
 
     def release(self, owner: str) -> None:
-        """End every lease of `owner`, so that somebody else takes over."""
+        """End the leases of all active runs of `owner`, so that somebody else takes over."""
         ...
 
 

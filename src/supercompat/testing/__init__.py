@@ -7,6 +7,20 @@ servers that speak and enforce a provider's wire, for the real SDKs. All play th
 from supercompat.testing.anthropic_server import AnthropicServer
 from supercompat.testing.clock import FakeClock
 from supercompat.testing.google_server import GoogleServer
+from supercompat.testing.hosted import (
+    code_interpreter,
+    computer_call,
+    container_file_citation,
+    file_citation,
+    file_path,
+    file_search,
+    image_generation,
+    mcp_approval,
+    mcp_call,
+    mcp_tools,
+    url_citation,
+    web_search,
+)
 from supercompat.testing.mistral_server import MistralServer
 from supercompat.testing.model import ScriptedModel
 from supercompat.testing.openai_server import ScriptedServer
@@ -43,11 +57,23 @@ __all__ = [
     "ScriptedServer",
     "Usage",
     "call",
+    "code_interpreter",
+    "computer_call",
+    "container_file_citation",
     "drop",
     "error",
+    "file_citation",
+    "file_path",
+    "file_search",
     "hang",
+    "image_generation",
+    "mcp_approval",
+    "mcp_call",
+    "mcp_tools",
     "reasoning",
     "refusal",
     "text",
     "tool_calls",
+    "url_citation",
+    "web_search",
 ]

@@ -15,7 +15,7 @@ from supercompat.model.ids import new_call_id
 from supercompat.model.request import ModelRequest, TextPart, UserTurn
 from supercompat.testing.openai_server.bodies import completion_body, stream
 from supercompat.testing.openai_server.dialects import OPENAI
-from supercompat.testing.replies import Arguments, Call, Failure, Gate, Piece, Reply, Step, text
+from supercompat.testing.replies import Arguments, Call, ChatStep, Failure, Gate, Piece, Reply, text
 
 Script: TypeAlias = Reply | Failure | Callable[[ModelRequest], Reply | Failure]
 """A reply, an error, or a function of the request that makes one."""
@@ -57,7 +57,10 @@ class ScriptedModel:
         """The reply to this request."""
         self.requests.append(request)
         reply = self._script.popleft() if self._script else self._default
-        return reply(request) if callable(reply) else reply
+        reply = reply(request) if callable(reply) else reply
+        if isinstance(reply, Reply) and not reply.is_chat:
+            raise ProviderError("The scripted reply has something that only ScriptedServer can play.")
+        return reply
 
 
 class ScriptedConnection:
@@ -108,7 +111,7 @@ async def play(reply: Reply) -> AsyncIterator[ModelEvent]:
     if reply.ending == "unanswered":
         raise ProviderError("The connection was closed before an answer came.")
     index = -1
-    for step in reply.steps:
+    for step in reply.chat_steps:
         if isinstance(step, Gate):
             await step.pass_through()
         elif isinstance(step, Call):
@@ -131,7 +134,7 @@ async def play(reply: Reply) -> AsyncIterator[ModelEvent]:
         yield events.Finished(reply.finish)
 
 
-def _said(step: Step, index: int) -> list[ModelEvent]:
+def _said(step: ChatStep, index: int) -> list[ModelEvent]:
     match step:
         case Piece("content", text):
             return [events.TextDelta(text)]

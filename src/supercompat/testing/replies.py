@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 
 class Gate:
@@ -49,7 +49,7 @@ class Gate:
 
 
 class EmptyChunk:
-    """A chunk whose `choices` is empty, as some servers send first or in between."""
+    """A chunk whose `choices` is empty, as some servers send first or in between; a keep-alive of responses."""
 
 
 EMPTY_CHUNK = EmptyChunk()
@@ -92,12 +92,43 @@ class Arguments:
     text: str
 
 
-Step: TypeAlias = Piece | Call | Arguments | Gate | EmptyChunk
+@dataclass(frozen=True, slots=True)
+class Hosted:
+    """An output item of a tool that the provider runs itself; made by the functions of `hosted`."""
+
+    type: str
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """One delta of the hosted item that was opened last: of its code, its arguments, an unfinished image."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """Says something of the piece of text before it; made by the functions of `hosted`."""
+
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The response is `failed`, with this error, see `Reply.then_fail`."""
+
+    message: str
+    code: str
+
+
+ChatStep: TypeAlias = Piece | Call | Arguments | Gate | EmptyChunk
+Step: TypeAlias = ChatStep | Hosted | Fragment | Annotation | Failed
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An answer that is an HTTP error, made with `error`."""
+    """An answer that is an HTTP error, made with `error`. `nested` is of `Reply.then_error`."""
 
     status: int
     message: str
@@ -107,6 +138,7 @@ class Failure:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     raw: str | None = None
     gate: Gate | None = None
+    nested: bool = False
 
     def after(self, gate: Gate) -> "Failure":
         """The same, but nothing is sent until the gate is open."""
@@ -138,6 +170,16 @@ class Reply:
     def __add__(self, other: "Reply") -> "Reply":
         return replace(other, steps=self.steps + other.steps, gate=self.gate or other.gate)
 
+    @property
+    def is_chat(self) -> bool:
+        """Whether every model can say it; hosted tools, annotations and failed responses are the Responses API's."""
+        return len(self.chat_steps) == len(self.steps)
+
+    @property
+    def chat_steps(self) -> tuple[ChatStep, ...]:
+        """The steps that every model can take."""
+        return tuple(step for step in self.steps if isinstance(step, ChatStep))
+
     def with_usage(self, usage: Usage | None) -> "Reply":
         """The same with other token counts, or with none at all, as some servers leave them out."""
         return replace(self, usage=usage)
@@ -164,9 +206,18 @@ class Reply:
         """The connection is dropped after the last piece: no finish reason, no end of the body."""
         return replace(self, ending="dropped")
 
-    def then_error(self, message: str, *, type: str = "server_error", code: str | None = None) -> "Reply":
-        """After the last piece an error event instead of the end; unstreamed, a 500 with that error."""
-        return replace(self, ending=Failure(500, message, type=type, code=code))
+    def then_error(
+        self, message: str, *, type: str = "server_error", code: str | None = None, nested: bool = False
+    ) -> "Reply":
+        """After the last piece an error event instead of the end; unstreamed, a 500 with that error.
+
+        `nested` is the other form in which the Responses API sends it: below `error`, which SDKs raise.
+        """
+        return replace(self, ending=Failure(500, message, type=type, code=code, nested=nested))
+
+    def then_fail(self, message: str, code: str = "server_error") -> "Reply":
+        """After the last piece the response is `failed`, streamed or not; only the Responses API has that."""
+        return replace(self, steps=(*self.steps, Failed(message, code)))
 
     def then_malformed(self) -> "Reply":
         """After the last piece an event that is cut JSON; unstreamed, a body that is."""
@@ -177,8 +228,8 @@ class Reply:
         return replace(self, steps=(*self.steps, gate or Gate()))
 
 
-def text(*parts: Part, finish: str | None = "stop") -> Reply:
-    """An answer in text, one delta a string.
+def text(*parts: Part | Annotation, finish: str | None = "stop") -> Reply:
+    """An answer in text, one delta a string; an annotation is of the string before it.
 
     `finish` is the finish reason (`stop`, `length`, `content_filter`, or what odd servers say);
     None ends the stream without one.
@@ -250,5 +301,7 @@ def drop() -> Reply:
     return Reply(ending="unanswered")
 
 
-def _pieces(field: Literal["content", "refusal", "reasoning"], parts: Iterable[Part]) -> Iterable[Step]:
+def _pieces(
+    field: Literal["content", "refusal", "reasoning"], parts: Iterable[Part | Annotation]
+) -> Iterable[Step]:
     return (Piece(field, part) if isinstance(part, str) else part for part in parts)

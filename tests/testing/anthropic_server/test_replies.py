@@ -143,7 +143,8 @@ def test_errors(server: AnthropicServer, client: anthropic.Anthropic, status: in
 
 @pytest.mark.parametrize("kind", ["overloaded_error", None])
 def test_an_error_in_mid_stream(server: AnthropicServer, client: anthropic.Anthropic, kind: str | None):
-    server.reply(text("Hel").then_error("Oh no.", **({"type": kind} if kind else {})))
+    hello = text("Hel")
+    server.reply(hello.then_error("Oh no.", type=kind) if kind else hello.then_error("Oh no."))
     said: list[Any] = []
     with pytest.raises(anthropic.APIStatusError) as caught:
         said.extend(create(client, stream=True))

@@ -165,7 +165,19 @@ REFUSED: list[tuple[dict[str, Any], str | None, str | None, str]] = [
         "'g' not found in 'tools'",
     ),
     ({"tools": [TOOL], "tool_choice": {"type": "file_search"}}, "tool_choice.type", "invalid_value", ""),
+    (
+        function(name="f", parameters=SCHEMA, strict=True),
+        "tools[0].function.parameters",
+        "invalid_function_parameters",
+        "'additionalProperties' is required",
+    ),
     # answers' format
+    (
+        schema(name="a", schema=SCHEMA, strict=True),
+        "response_format.json_schema.schema",
+        "invalid_json_schema",
+        "response_format 'a'",
+    ),
     ({"response_format": "auto"}, "response_format", "invalid_type", "an object"),
     ({"response_format": {"type": "xml"}}, "response_format.type", "invalid_value", "'xml'"),
     ({"response_format": {"type": "json_object"}}, "messages", None, "must contain the word 'json'"),
@@ -199,6 +211,9 @@ REFUSED: list[tuple[dict[str, Any], str | None, str | None, str]] = [
     ({"metadata": {"a": "b"}}, "metadata", None, "only allowed when 'store' is enabled"),
     ({"metadata": {"a": 1}, "store": True}, "metadata.a", "invalid_type", "a string"),
     ({"user": None}, "user", "invalid_type", "null"),
+    # families
+    ({"model": "o3", "temperature": 0.5}, "temperature", "unsupported_value", "Only the default (1)"),
+    ({"model": "gpt-5-mini", "top_p": 0}, "top_p", "unsupported_value", "Only the default (1)"),
 ]
 
 TAKEN: list[dict[str, Any]] = [
@@ -219,6 +234,8 @@ TAKEN: list[dict[str, Any]] = [
     {"response_format": {"type": "text"}},
     {"response_format": {"type": "json_object"}, **says("system", "Answer in JSON")},
     {"metadata": {"a": "b"}, "store": True},
+    {"model": "o3", "temperature": 1, "max_completion_tokens": 9},
+    {"model": "gpt-5.1", "temperature": 0.5},
 ]
 
 

@@ -148,7 +148,9 @@ def test_models() -> None:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("POST", "/v1/responses"),
+        ("POST", "/v1/embeddings"),
+        ("PUT", "/v1/responses"),
+        ("GET", "/v1/responses/resp_1/nothing"),
         ("GET", "/v1/chat/completions"),
         ("POST", "/v1/models"),
         ("POST", "/chat/completions"),

@@ -44,7 +44,7 @@ class PrismaCollection(Generic[R]):
         self._kind = kind
 
     def get(self, id: str, *, lock: bool = False) -> Row[R] | None:
-        if lock and not self._lock(id):
+        if lock and not self.lock(id):
             return None
         found = self._connection.execute(_get(self._kind), {"named": id}).first()
         return None if found is None else self._kind.read(found)
@@ -53,9 +53,8 @@ class PrismaCollection(Generic[R]):
         self._add(rows, again=False)
 
     def put(self, row: Row[R]) -> bool:
-        if not self._lock(row.object.id):
+        if not self._change(row.object.id, self._kind.write(row, is_new=False)):
             return False
-        self._change(row.object.id, self._kind.write(row, is_new=False))
         self._put_side(row)
         return True
 
@@ -97,12 +96,14 @@ class PrismaCollection(Generic[R]):
     def _put_side(self, row: Row[R]) -> None:
         self._connection.execute(_put_side(self._kind.side), self._side(row))
 
-    def _change(self, id: str, values: Mapping[str, Any]) -> None:
+    def _change(self, id: str, values: Mapping[str, Any]) -> bool:
+        """Write columns of a row, which locks it; False if it is not there."""
         changed = {"updatedAt": self._kinds.tables.now, **values}
         table = self._kind.table
-        self._connection.execute(sa.update(table).where(table.c.id == id).values(changed))
+        statement = sa.update(table).where(table.c.id == id).values(changed)
+        return self._connection.execute(statement).rowcount > 0
 
-    def _lock(self, id: str) -> bool:
+    def lock(self, id: str) -> bool:
         """Keep others from changing a row; False if it is not there."""
         return self._connection.execute(_lock(self._kind.table), {"named": id}).first() is not None
 
@@ -147,7 +148,7 @@ class PrismaThreads(PrismaCollection[Thread]):
 
     def delete(self, id: str) -> bool:
         # Who writes a run's messages holds the run, then takes what these refer to. Deleting goes the same way.
-        if not self._lock(id):
+        if not self.lock(id):
             return False
         self._connection.execute(_lock_active(self._kinds.tables.runs), {"of_thread": id})
         for side in (side_messages, side_runs, side_steps):
@@ -195,7 +196,13 @@ def _lock_whole(table: sa.Table) -> sa.Select[Any]:
 @cache
 def _lock_active(runs: sa.Table) -> sa.Select[Any]:
     of_thread = runs.c.threadId == sa.bindparam("of_thread")
-    return sa.select(runs.c.id).where(of_thread, runs.c.status.in_(ACTIVE)).with_for_update(key_share=True)
+    # Oldest first, as those do who end a run and then promote the next one.
+    return (
+        sa.select(runs.c.id)
+        .where(of_thread, runs.c.status.in_(ACTIVE))
+        .order_by(runs.c.createdAt, runs.c.id)
+        .with_for_update(key_share=True)
+    )
 
 
 @cache

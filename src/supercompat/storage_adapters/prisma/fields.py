@@ -104,7 +104,7 @@ def of_assistant(flavour: Flavour) -> dict[str, Held]:
     found: dict[str, Held] = {}
     for column in flavour.of_assistant:
         if column == "metadata":
-            found[column] = _json(column, readings.metadata)
+            found[column] = _json(column, readings.metadata, is_ordered=True)
         elif column not in ("model", "modelSlug"):
             found[column] = _text(column, null="" if column in flavour.required else None)
         elif "model" not in found:
@@ -112,7 +112,7 @@ def of_assistant(flavour: Flavour) -> dict[str, Held]:
     return found
 
 
-THREAD: Final[Fields] = {"metadata": _json("metadata", readings.metadata)}
+THREAD: Final[Fields] = {"metadata": _json("metadata", readings.metadata, is_ordered=True)}
 
 MESSAGE: Final[Fields] = {
     "thread_id": _id("threadId"),
@@ -125,7 +125,7 @@ MESSAGE: Final[Fields] = {
     "incomplete_details": _json("incompleteDetails", lambda value: value or None),
     "incomplete_at": _moment("incompleteAt"),
     "completed_at": _moment("completedAt"),
-    "metadata": _json("metadata", readings.metadata),
+    "metadata": _json("metadata", readings.metadata, is_ordered=True),
 }
 
 STEP: Final[Fields] = {
@@ -157,7 +157,7 @@ _RUN: Final[Fields] = {
     "model": _text("model", is_fixed=True),
     "instructions": _text("instructions", null="", is_fixed=True),
     "tools": _fixed(_json("tools", readings.tools, is_ordered=True)),
-    "metadata": _json("metadata", readings.metadata),
+    "metadata": _json("metadata", readings.metadata, is_ordered=True),
     "usage": _json("usage", readings.usage),
 }
 

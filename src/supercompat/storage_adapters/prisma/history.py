@@ -92,14 +92,14 @@ def _newest(connection: sa.Connection, kinds: Kinds, thread_id: str) -> Iterator
     while until > START:
         values = {"of_thread": thread_id, "from": START, "until": until, "most": portion}
         messages = _messages(connection, kinds, values)
-        # Those of one moment stay together.
         start = messages[-1].place if len(messages) >= portion else START
-        if start > START:
-            values |= {"from": start - 1, "most": END}
-            messages = _messages(connection, kinds, values)
-        things = [*messages, *_steps(connection, kinds, thread_id, start, until)]
-        yield from sorted(things, key=_order, reverse=True)
-        until, portion = start, portion * GROWTH
+        # Those of one moment stay together: the last one's may go on in the next portion.
+        messages = [thing for thing in messages if thing.place > start]
+        if messages or start == START:
+            things = [*messages, *_steps(connection, kinds, thread_id, start + 1, until)]
+            yield from sorted(things, key=_order, reverse=True)
+            until = start + 1 if start > START else START
+        portion *= GROWTH
 
 
 def _order(thing: Thing) -> tuple[int, int, str]:

@@ -22,17 +22,16 @@ class PrismaMessages(PrismaCollection[Message]):
     """The messages."""
 
     def put(self, row: Row[Message]) -> bool:
-        if not self._lock(row.object.id):
-            return False
         values = self._kind.write(row, is_new=False)
         # It can be changed while the message is written, by us and by Node.
         del values["metadata"]
-        self._change(row.object.id, values)
+        if not self._change(row.object.id, values):
+            return False
         self._put_side(row)
         return True
 
     def put_metadata(self, id: str, metadata: Mapping[str, str]) -> bool:
-        if not self._lock(id):
+        if not self.lock(id):
             return False
         row = self.get(id)
         if row is None:
@@ -100,9 +99,9 @@ class PrismaSteps(PrismaCollection[RunStep]):
     def _side(self, row: Row[RunStep]) -> dict[str, Any]:
         return {**super()._side(row), "thread_id": row.object.thread_id, "place": self._place(row)}
 
-    def _change(self, id: str, values: Mapping[str, Any]) -> None:
+    def _change(self, id: str, values: Mapping[str, Any]) -> bool:
         expired = {"expiredAt": sa.cast(sa.func.extract("epoch", sa.func.now()), sa.Integer)}
-        super()._change(id, {**values, **(expired if values["status"] == "EXPIRED" else {})})
+        return super()._change(id, {**values, **(expired if values["status"] == "EXPIRED" else {})})
 
     def _place(self, row: Row[RunStep]) -> int | None:
         """The moment of the message that a tool step follows, of the thread's newest one if that is gone."""

@@ -131,4 +131,5 @@ def read_run(kind: Kind[Run], values: Mapping[str, Any]) -> RunRow:
         # The column takes no NULL, and keeps the moment.
         run = run.changed(expires_at=None)
     owned = (values["side_owner"], values["side_lease_until"] or 0.0, values["side_fence"] or 0)
-    return RunRow(run, row.private, *owned)
+    enqueued = run.status == "queued" and values["side_status"] == "enqueued"
+    return RunRow(run, row.private, *owned, enqueued=enqueued)

@@ -8,6 +8,7 @@ when it gave tool outputs. Nobody here takes such a run over. It locks its threa
 import json
 from collections.abc import Collection as Some
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any, Final
 
@@ -23,11 +24,11 @@ from supercompat.storage_adapters.prisma.collections import (
 from supercompat.storage_adapters.prisma.history import has_user_message
 from supercompat.storage_adapters.prisma.messages import PrismaMessages, PrismaSteps
 from supercompat.storage_adapters.prisma.rows import Kinds, read_run
-from supercompat.storage_adapters.prisma.tables import PrismaTables, side_runs
-from supercompat.storage_adapters.protocol import Page, PageQuery, Parts, Row, RunBasis, RunRow
+from supercompat.storage_adapters.prisma.tables import SCHEMA, PrismaTables, side_runs
+from supercompat.storage_adapters.protocol import Page, PageQuery, Parts, Row, RunBasis, RunRow, StoredStatus
 from supercompat.storage_adapters.sql.pages import read_page
-from supercompat.storage_adapters.sql.tables import ACTIVE_RUN
-from supercompat.wire.objects import ACTIVE_STATUSES, Message, Run, RunStatus
+from supercompat.storage_adapters.sql.tables import ACTIVE_RUN, CLAIMABLE_RUN, ENQUEUED_RUN
+from supercompat.wire.objects import ACTIVE_STATUSES, Message, Run
 
 #: Of a side row whose run was ended by somebody else.
 LEFT: Final = "left"
@@ -64,7 +65,7 @@ class PrismaRuns:
         return None if found is None else read_run(self._kinds.runs, self._kinds.runs.named(found))
 
     def basis(self, thread_id: str, assistant_id: str) -> RunBasis | None:
-        if self._threads.get(thread_id, lock=True) is None:
+        if not self._threads.lock(thread_id):
             return None
         assistants = PrismaAssistants(self._connection, self._kinds, self._kinds.assistants)
         asked = has_user_message(self._connection, self._kinds, thread_id)
@@ -74,7 +75,7 @@ class PrismaRuns:
         run = row.object
         if run.status in ACTIVE_STATUSES:
             # Held by whoever makes a run here. Node does not ask for it.
-            self._threads.get(run.thread_id, lock=True)
+            self._threads.lock(run.thread_id)
             winner = self.active(run.thread_id)
             if winner is not None:
                 return winner
@@ -84,21 +85,30 @@ class PrismaRuns:
         self._messages.insert(*messages)
         return None
 
+    def enqueue(self, row: RunRow) -> bool:
+        ahead = {"of_thread": row.object.thread_id}
+        # Its lock keeps the active run from ending.
+        if self._connection.execute(_lock_first(self._kinds), ahead).first() is None:
+            return False
+        self._rows.insert(replace(row, enqueued=True))
+        return True
+
     def put(
-        self, row: RunRow, *, expected: Some[RunStatus] | None = None, parts: Parts | None = None
+        self, row: RunRow, *, expected: Some[StoredStatus] | None = None, parts: Parts | None = None
     ) -> bool:
         values = self._rows.stored(row.object.id, lock=True)
         if values is None:
             return False
         stored = read_run(self._kinds.runs, values)
-        if expected is not None and stored.object.status not in expected:
+        if expected is not None and stored.status not in expected:
             return False
         if stored.fence > row.fence:
             return False
         self._rows.change(row, last_written=values["side_metadata"])
-        notice = f"{PROJECT}:{row.object.id}"
-        self._connection.execute(sa.select(sa.func.pg_notify(self._channel, notice)))
+        self._tell(row.object.id)
         self._write(parts or Parts())
+        if stored.status in ACTIVE_STATUSES and row.object.status not in ACTIVE_STATUSES:
+            self._promote(row.object.thread_id)
         return True
 
     def put_parts(self, row: RunRow, parts: Parts) -> bool:
@@ -118,6 +128,7 @@ class PrismaRuns:
         but: Some[str] = (),
         orphans_of: Some[str] = (),
     ) -> Mapping[str, int]:
+        self._promote_stranded()
         values = {"now": now, "most": limit, "but": list(but), "orphans_of": list(orphans_of)}
         ids = self._connection.execute(_claimable(self._kinds.tables), values).scalars().all()
         if not ids:
@@ -127,13 +138,35 @@ class PrismaRuns:
         fences = dict(tuple(columns) for columns in found)
         return {id: fences[id] for id in ids if id in fences}
 
-    def renew(self, owner: str, until: float, held: Some[str]) -> Mapping[str, tuple[RunStatus, int]]:
+    def renew(self, owner: str, until: float, held: Some[str]) -> Mapping[str, tuple[StoredStatus, int]]:
         values = {"of_owner": owner, "until": until, "held": list(held)}
         found = self._connection.execute(_renew(self._kinds.tables), values)
-        return {id: (status.lower(), fence) for id, status, fence in found}
+        return {id: (status, fence) for id, status, fence in found}
 
     def release(self, owner: str) -> None:
         self._connection.execute(_RELEASE, {"of_owner": owner})
+
+    def _promote(self, thread_id: str) -> None:
+        """Let the next run in line be active."""
+        while True:
+            oldest = self._connection.execute(_next(self._kinds.tables), {"of_thread": thread_id}).scalar()
+            if oldest is None:
+                return None
+            # It may have ended in between, or have been promoted.
+            self._rows.lock(oldest)
+            if self._connection.execute(_PROMOTE, {"named": oldest}).rowcount:
+                return self._tell(oldest)
+
+    def _promote_stranded(self) -> None:
+        """The same, for runs in line behind one that Node has ended."""
+        for thread_id in self._connection.execute(_WITH_LINES).scalars().all():
+            if self._threads.lock(thread_id) and self.active(thread_id) is None:
+                self._connection.execute(_LEAVE, {"of_thread": thread_id, "left": LEFT})
+                self._promote(thread_id)
+
+    def _tell(self, run_id: str) -> None:
+        notice = f"{PROJECT}:{run_id}"
+        self._connection.execute(sa.select(sa.func.pg_notify(self._channel, notice)))
 
     def _write(self, parts: Parts) -> None:
         self._messages.add_again(parts.new_messages)
@@ -149,7 +182,7 @@ class _RunRows(PrismaCollection[Run]):
 
     def stored(self, id: str, *, lock: bool) -> Mapping[str, Any] | None:
         """What both say, by column."""
-        if lock and not self._lock(id):
+        if lock and not self.lock(id):
             return None
         view = self._kind.view
         columns = (view.c[name] for name in self._kind.columns)
@@ -173,7 +206,7 @@ class _RunRows(PrismaCollection[Run]):
         return {
             **super()._side(row),
             "thread_id": row.object.thread_id,
-            "status": row.object.status,
+            "status": row.status,
             "metadata": _metadata(row.object),
             "owner": row.owner,
             "lease_until": row.lease_until,
@@ -193,8 +226,55 @@ def _active(kinds: Kinds) -> sa.Select[Any]:
     view = kinds.runs.view
     columns = (view.c[name] for name in kinds.runs.columns)
     of_thread = view.c.thread_id == sa.bindparam("of_thread")
-    return sa.select(*columns).where(of_thread, view.c.status.in_(ACTIVE)).order_by(view.c.seq).limit(1)
+    is_active = _is_active(view.c.status, view.c.side_status)
+    return sa.select(*columns).where(of_thread, is_active).order_by(view.c.seq).limit(1)
 
+
+def _is_active(status: sa.ColumnElement[str], written: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    # To Node a run that stands in line is queued.
+    stands_in_line = sa.and_(status == "QUEUED", written.is_not_distinct_from("enqueued"))
+    return sa.and_(status.in_(ACTIVE), sa.not_(stands_in_line))
+
+
+@cache
+def _lock_first(kinds: Kinds) -> sa.Select[Any]:
+    runs, side = kinds.tables.runs, side_runs
+    joined = runs.outerjoin(side, side.c.id == sa.cast(runs.c.id, sa.Text))
+    return (
+        sa.select(runs.c.id)
+        .select_from(joined)
+        .where(runs.c.threadId == sa.bindparam("of_thread"), _is_active(runs.c.status, side.c.status))
+        .order_by(runs.c.createdAt, runs.c.id)
+        .limit(1)
+        .with_for_update(key_share=True, of=runs)
+    )
+
+
+@cache
+def _next(of: PrismaTables) -> sa.Select[Any]:
+    runs, side = of.runs, side_runs
+    return (
+        sa.select(side.c.id)
+        .join_from(side, runs, runs.c.id == of.id_of(side))
+        .where(side.c.thread_id == sa.bindparam("of_thread"), _ENQUEUED, runs.c.status == "QUEUED")
+        .order_by(runs.c.createdAt, runs.c.id)
+        .limit(1)
+    )
+
+
+# Literal text: a partial index is only used by a query that repeats its condition.
+_SIDE: Final = f"{SCHEMA}.{side_runs.name}"
+_ENQUEUED: Final = sa.text(f"{_SIDE}.{ENQUEUED_RUN}")
+_CLAIMABLE: Final = sa.text(f"{_SIDE}.{CLAIMABLE_RUN}")
+_UNENDED: Final = sa.text(f"{_SIDE}.{ACTIVE_RUN}")
+
+_PROMOTE: Final = (
+    sa.update(side_runs)
+    .where(side_runs.c.id == sa.bindparam("named"), side_runs.c.status == "enqueued")
+    .values(status="queued")
+)
+
+_WITH_LINES: Final = sa.select(side_runs.c.thread_id).where(_ENQUEUED).distinct()
 
 _LEAVE: Final = (
     sa.update(side_runs)
@@ -216,11 +296,12 @@ def _claimable(of: PrismaTables) -> sa.Select[Any]:
     is_waiting = sa.and_(
         side.c.status == "requires_action", side.c.lease_until < _NOW, runs.c.expiresAt <= _NOW
     )
-    is_claimable = sa.and_(side.c.status.in_(_CLAIMABLE), _LAPSED)
+    is_claimable = sa.and_(_CLAIMABLE, _LAPSED)
     return (
         sa.select(side.c.id)
         .join_from(side, runs, runs.c.id == of.id_of(side))
         .where(
+            _UNENDED,
             sa.or_(is_claimable, is_waiting),
             # What Node has taken on is Node's.
             sa.func.upper(side.c.status) == sa.cast(runs.c.status, sa.Text),
@@ -231,8 +312,6 @@ def _claimable(of: PrismaTables) -> sa.Select[Any]:
         .with_for_update(skip_locked=True, key_share=True, of=runs)
     )
 
-
-_CLAIMABLE: Final = tuple(status for status in ACTIVE_STATUSES if status != "requires_action")
 
 _CLAIM: Final = (
     sa.update(side_runs)
@@ -249,6 +328,8 @@ _CLAIM: Final = (
 @cache
 def _renew(of: PrismaTables) -> sa.Update:
     runs, side = of.runs, side_runs
+    stands_in_line = sa.and_(side.c.status == "enqueued", runs.c.status == "QUEUED")
+    shown = sa.func.lower(sa.cast(runs.c.status, sa.Text))
     return (
         sa.update(side)
         .where(
@@ -258,7 +339,7 @@ def _renew(of: PrismaTables) -> sa.Update:
             runs.c.status.in_(ACTIVE),
         )
         .values(lease_until=sa.bindparam("until"))
-        .returning(side.c.id, sa.cast(runs.c.status, sa.Text), side.c.fence)
+        .returning(side.c.id, sa.case((stands_in_line, "enqueued"), else_=shown), side.c.fence)
     )
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.types import UserDefinedType
 
 from supercompat.storage_adapters.prisma.flavour import Flavour
 from supercompat.storage_adapters.sql.schema import Release
-from supercompat.storage_adapters.sql.tables import ACTIVE_RUN
+from supercompat.storage_adapters.sql.tables import ACTIVE_RUN, ENQUEUED_RUN
 
 SCHEMA: Final = "supercompat"
 
@@ -139,6 +139,7 @@ side_runs: Final = _side(
     sa.Column("fence", sa.BigInteger, nullable=False),
     sa.Index("ix_prisma_runs_thread_id", "thread_id"),
     sa.Index("uq_prisma_runs_active", "thread_id", unique=True, postgresql_where=ACTIVE_RUN),
+    sa.Index("ix_prisma_runs_enqueued", "thread_id", postgresql_where=ENQUEUED_RUN),
 )
 
 side_steps: Final = _side(

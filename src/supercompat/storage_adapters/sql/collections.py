@@ -7,6 +7,7 @@ be written, so the names in conditions are others.
 import json
 from collections.abc import Collection as Some
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any, Final, Generic, TypeVar
 
@@ -22,6 +23,7 @@ from supercompat.storage_adapters.protocol import (
     Row,
     RunBasis,
     RunRow,
+    StoredStatus,
 )
 from supercompat.storage_adapters.sql.history import (
     count_until,
@@ -46,6 +48,7 @@ from supercompat.storage_adapters.sql.rows import (
 from supercompat.storage_adapters.sql.tables import (
     ACTIVE_RUN,
     CLAIMABLE_RUN,
+    ENQUEUED_RUN,
     assistants,
     messages,
     runs,
@@ -53,7 +56,7 @@ from supercompat.storage_adapters.sql.tables import (
     threads,
 )
 from supercompat.wire.ids import PREFIXED
-from supercompat.wire.objects import Assistant, Message, Resource, RunStatus, RunStep, Thread
+from supercompat.wire.objects import ACTIVE_STATUSES, Assistant, Message, Resource, RunStep, Thread
 
 R = TypeVar("R", bound=Resource)
 
@@ -98,9 +101,7 @@ class TableThreads(TableCollection[Thread]):
         if self._connection.dialect.name == "postgresql":
             # Who writes a run's messages holds the run, then takes what these refer to. Deleting goes the same way.
             self.get(id, lock=True)
-            self._connection.execute(
-                _ACTIVE.with_for_update(), {"in_project": self._project, "of_thread": id}
-            )
+            self._connection.execute(_UNENDED, {"in_project": self._project, "of_thread": id})
         return super().delete(id)
 
 
@@ -162,14 +163,22 @@ class TableRuns:
             # It has ended in between.
         return None
 
-    def put(
-        self, row: RunRow, *, expected: Some[RunStatus] | None = None, parts: Parts | None = None
-    ) -> bool:
-        statement = put_run(None if expected is None else tuple(sorted(expected)))
-        values = {**self._named(row), **run_content(row)}
-        if not self._connection.execute(statement, values).rowcount:
+    def enqueue(self, row: RunRow) -> bool:
+        ahead = {"in_project": self._project, "of_thread": row.object.thread_id}
+        if self._connection.execute(_FOLLOW, ahead).first() is None:
             return False
-        self._write(parts or Parts())
+        values = {**RUNS.new(self._project, row), **run_content(replace(row, enqueued=True))}
+        self._connection.execute(_insert(runs), values)
+        return True
+
+    def put(
+        self, row: RunRow, *, expected: Some[StoredStatus] | None = None, parts: Parts | None = None
+    ) -> bool:
+        found = self._put(row, None if expected is None else tuple(sorted(expected)), parts or Parts())
+        if found is None:
+            return False
+        if found.followed and row.object.status not in ACTIVE_STATUSES:
+            self._promote_behind(row)
         return True
 
     def put_parts(self, row: RunRow, parts: Parts) -> bool:
@@ -201,7 +210,7 @@ class TableRuns:
         found = self._connection.execute(_CLAIM, values).all()
         return {id: fence for _, id, fence in sorted(tuple(columns) for columns in found)}
 
-    def renew(self, owner: str, until: float, held: Some[str]) -> Mapping[str, tuple[RunStatus, int]]:
+    def renew(self, owner: str, until: float, held: Some[str]) -> Mapping[str, tuple[StoredStatus, int]]:
         values = {"in_project": self._project, "of_owner": owner, "until": until, "held": list(held)}
         found = self._connection.execute(_RENEW, values)
         return {id: (status, fence) for id, status, fence in found}
@@ -215,6 +224,29 @@ class TableRuns:
             return False
         self._write(Parts(new_messages=messages))
         return True
+
+    def _put(
+        self, row: RunRow, expected: tuple[StoredStatus, ...] | None, parts: Parts
+    ) -> sa.Row[Any] | None:
+        """Whether the run that was written is `followed`; None if it was not."""
+        statement = put_run(expected).returning(runs.c.followed)
+        found = self._connection.execute(statement, {**self._named(row), **run_content(row)}).first()
+        if found is not None:
+            self._write(parts)
+        return found
+
+    def _promote_behind(self, ended: RunRow) -> None:
+        # It ends once, but may be written again.
+        self._connection.execute(_UNFOLLOW, {"in_project": self._project, "named": ended.object.id})
+        scope = {"in_project": self._project, "of_thread": ended.object.thread_id, "ended": ended.object.id}
+        while (oldest := self._connection.execute(_NEXT, scope).scalar()) is not None:
+            # It may have ended in between.
+            if self._promote(oldest):
+                return
+
+    def _promote(self, run_id: str) -> bool:
+        values = {"in_project": self._project, "named": run_id}
+        return self._connection.execute(PROMOTE, values).rowcount > 0
 
     def _write(self, parts: Parts) -> None:
         messages = TableMessages(self._connection, self._project, MESSAGES)
@@ -315,7 +347,7 @@ def _delete(table: sa.Table) -> sa.Delete:
 
 
 @cache
-def put_run(expected: tuple[RunStatus, ...] | None) -> sa.Update:
+def put_run(expected: tuple[StoredStatus, ...] | None) -> sa.Update:
     statement = sa.update(runs).where(_named(runs), runs.c.fence <= sa.bindparam("own_fence"))
     if expected is not None:
         statement = statement.where(sa.or_(sa.false(), *(runs.c.status == status for status in expected)))
@@ -326,6 +358,49 @@ _IN_PROJECT: Final = runs.c.project == sa.bindparam("in_project")
 
 _ACTIVE: Final = sa.select(*(runs.c[name] for name in RUN_COLUMNS)).where(
     _IN_PROJECT, runs.c.thread_id == sa.bindparam("of_thread"), ACTIVE_RUN
+)
+
+# Oldest first, as those do who end a run and then promote the next one.
+_UNENDED: Final = (
+    sa.select(runs.c.seq)
+    .where(_IN_PROJECT, runs.c.thread_id == sa.bindparam("of_thread"), sa.or_(ACTIVE_RUN, ENQUEUED_RUN))
+    .order_by(runs.c.seq)
+    .with_for_update()
+)
+
+# Always written, also where it is so already: the row's lock keeps the run from ending.
+_FOLLOW: Final = (
+    sa.update(runs)
+    .where(_IN_PROJECT, runs.c.thread_id == sa.bindparam("of_thread"), ACTIVE_RUN)
+    .values(followed=sa.true())
+    .returning(runs.c.id)
+)
+
+_UNFOLLOW: Final = sa.update(runs).where(_named(runs)).values(followed=None)
+
+_ENDED: Final = runs.alias("ended")
+
+# Nobody is in line who came before the active run.
+_NEXT: Final = (
+    sa.select(runs.c.id)
+    .where(
+        _IN_PROJECT,
+        runs.c.thread_id == sa.bindparam("of_thread"),
+        ENQUEUED_RUN,
+        runs.c.seq
+        > sa.select(_ENDED.c.seq)
+        .where(_ENDED.c.project == sa.bindparam("in_project"), _ENDED.c.id == sa.bindparam("ended"))
+        .scalar_subquery(),
+    )
+    .order_by(runs.c.seq)
+    .limit(1)
+)
+
+PROMOTE: Final = (
+    sa.update(runs)
+    .where(_named(runs), ENQUEUED_RUN)
+    # Whether there are others is looked for when it ends.
+    .values(status="queued", followed=sa.true())
 )
 
 _BASIS: Final = (
@@ -387,7 +462,12 @@ _OF_OWNER: Final = sa.and_(_IN_PROJECT, ACTIVE_RUN, runs.c.owner == sa.bindparam
 
 _RENEW: Final = (
     sa.update(runs)
-    .where(_OF_OWNER, runs.c.id.in_(sa.bindparam("held", expanding=True)))
+    .where(
+        _IN_PROJECT,
+        runs.c.id.in_(sa.bindparam("held", expanding=True)),
+        runs.c.owner == sa.bindparam("of_owner"),
+        sa.or_(ACTIVE_RUN, ENQUEUED_RUN),
+    )
     .values(lease_until=sa.bindparam("until"))
     .returning(runs.c.id, runs.c.status, runs.c.fence)
 )

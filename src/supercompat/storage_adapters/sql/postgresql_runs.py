@@ -3,7 +3,6 @@
 A guard yields one row if the run may be written. Everything else in the statement is done for each of its rows.
 """
 
-from collections.abc import Collection as Some
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
@@ -11,12 +10,12 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from supercompat.storage_adapters.protocol import Parts, Row, RunRow
+from supercompat.storage_adapters.protocol import Parts, Row, RunRow, StoredStatus
 from supercompat.storage_adapters.sql.collections import TableRuns, put_run
 from supercompat.storage_adapters.sql.history import place_of, place_of_new
 from supercompat.storage_adapters.sql.rows import MESSAGES, RUNS, STEPS, Kind, run_content
 from supercompat.storage_adapters.sql.tables import ACTIVE_RUN, messages, runs, steps
-from supercompat.wire.objects import Message, RunStatus
+from supercompat.wire.objects import Message
 
 #: The parts of a run, by the names that they have in `Parts`.
 KINDS: Final[dict[str, Kind[Any]]] = {
@@ -38,28 +37,36 @@ class PostgreSQLRuns(TableRuns):
         super().__init__(connection, project)
         self._channel = channel
 
-    def put(
-        self, row: RunRow, *, expected: Some[RunStatus] | None = None, parts: Parts | None = None
-    ) -> bool:
-        parts = parts or Parts()
-        statuses = None if expected is None else tuple(sorted(expected))
-        statement = _put(statuses, _filled(parts), told=self._channel is not None)
-        notice = {"channel": self._channel, "notice": f"{self._project}:{row.object.id}"}
-        changes = {f"run_{name}": value for name, value in run_content(row).items()}
-        return self._run(statement, {**self._named(row), **changes, **notice}, parts)
-
     def put_parts(self, row: RunRow, parts: Parts) -> bool:
-        return self._run(_put_parts(_filled(parts)), {**self._named(row), "own_owner": row.owner}, parts)
+        values = {**self._named(row), "own_owner": row.owner}
+        return self._run(_put_parts(_filled(parts)), values, parts) is not None
+
+    def _put(
+        self, row: RunRow, expected: tuple[StoredStatus, ...] | None, parts: Parts
+    ) -> sa.Row[Any] | None:
+        statement = _put(expected, _filled(parts), told=self._channel is not None)
+        changes = {f"run_{name}": value for name, value in run_content(row).items()}
+        return self._run(statement, {**self._named(row), **changes, **self._notice(row.object.id)}, parts)
+
+    def _promote(self, run_id: str) -> bool:
+        promoted = super()._promote(run_id)
+        if promoted and self._channel is not None:
+            self._connection.execute(sa.select(_TELL), self._notice(run_id))
+        return promoted
 
     def _insert(self, row: RunRow, messages: Sequence[Row[Message]]) -> bool:
         parts = Parts(new_messages=messages)
         new = {f"run_{name}": value for name, value in {**RUNS.new("", row), **run_content(row)}.items()}
-        return self._run(_insert(_filled(parts)), {"in_project": self._project, **new}, parts)
+        values = {"in_project": self._project, **new}
+        return self._run(_insert(_filled(parts)), values, parts) is not None
 
-    def _run(self, statement: sa.Select[Any], values: dict[str, Any], parts: Parts) -> bool:
+    def _run(self, statement: sa.Select[Any], values: dict[str, Any], parts: Parts) -> sa.Row[Any] | None:
         for name in _filled(parts):
             values |= _columns(name, getattr(parts, name))
-        return self._connection.execute(statement, values).first() is not None
+        return self._connection.execute(statement, values).first()
+
+    def _notice(self, run_id: str) -> dict[str, Any]:
+        return {"channel": self._channel, "notice": f"{self._project}:{run_id}"}
 
 
 def _filled(parts: Parts) -> tuple[str, ...]:
@@ -92,11 +99,13 @@ def _values(columns: Sequence[str]) -> dict[str, Any]:
 
 _CHANGING: Final = ("object", "private", "status", "expires_at", "owner", "lease_until", "fence")
 
+_TELL: Final = sa.func.pg_notify(sa.bindparam("channel"), sa.bindparam("notice"))
+
 
 @cache
-def _put(expected: tuple[RunStatus, ...] | None, filled: tuple[str, ...], *, told: bool) -> sa.Select[Any]:
-    guard = put_run(expected).values(_values(_CHANGING)).returning(runs.c.id).cte("guard")
-    return _guarded(guard, filled, told=told)
+def _put(expected: tuple[StoredStatus, ...] | None, filled: tuple[str, ...], *, told: bool) -> sa.Select[Any]:
+    guard = put_run(expected).values(_values(_CHANGING)).returning(runs.c.followed).cte("guard")
+    return _guarded(guard, filled, guard.c.followed, *((_TELL,) if told else ()))
 
 
 @cache
@@ -112,7 +121,7 @@ def _put_parts(filled: tuple[str, ...]) -> sa.Select[Any]:
         .with_for_update(key_share=True)
         .cte("guard")
     )
-    return _guarded(guard, filled)
+    return _guarded(guard, filled, guard.c.id)
 
 
 @cache
@@ -125,12 +134,11 @@ def _insert(filled: tuple[str, ...]) -> sa.Select[Any]:
         .returning(runs.c.id)
         .cte("guard")
     )
-    return _guarded(guard, filled)
+    return _guarded(guard, filled, guard.c.id)
 
 
-def _guarded(guard: sa.CTE, filled: tuple[str, ...], *, told: bool = False) -> sa.Select[Any]:
-    said = sa.func.pg_notify(sa.bindparam("channel"), sa.bindparam("notice")) if told else guard.c.id
-    statement = sa.select(said).select_from(guard)
+def _guarded(guard: sa.CTE, filled: tuple[str, ...], *said: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    statement = sa.select(*said).select_from(guard)
     new_messages = _new_messages(guard) if "new_messages" in filled else None
     if new_messages is not None:
         statement = statement.add_cte(new_messages)

@@ -20,7 +20,7 @@ COLUMNS: Final = ("object", "private")
 MESSAGE_COLUMNS: Final = (*COLUMNS, "metadata")
 """What is read of a message."""
 
-RUN_COLUMNS: Final = (*COLUMNS, "owner", "lease_until", "fence")
+RUN_COLUMNS: Final = (*COLUMNS, "owner", "lease_until", "fence", "status")
 """What is read of a run."""
 
 
@@ -46,7 +46,7 @@ def run_content(row: RunRow) -> dict[str, Any]:
     """The columns that change with every new state of a run."""
     return {
         **content(row),
-        "status": row.object.status,
+        "status": row.status,
         "expires_at": row.object.expires_at,
         "owner": row.owner,
         "lease_until": row.lease_until,
@@ -70,8 +70,8 @@ def read_message(columns: Sequence[Any]) -> Row[Message]:
 
 def read_run(columns: Sequence[Any]) -> RunRow:
     """The run that was stored, from `RUN_COLUMNS`."""
-    text, private, owner, lease_until, fence = columns
-    return RunRow(Run.model_validate_json(text), _private(private), owner, lease_until, fence)
+    text, private, *ownership, status = columns
+    return RunRow(Run.model_validate_json(text), _private(private), *ownership, enqueued=status == "enqueued")
 
 
 def _private(text: str | None) -> Mapping[str, Any]:

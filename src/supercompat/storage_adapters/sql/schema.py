@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from supercompat.errors import SchemaError
 from supercompat.storage_adapters.sql.tables import metadata
 
-HEAD: Final = "0002"
+HEAD: Final = "0004"
 """The newest revision in `migrations/versions`. Written here so that a look at it does not import Alembic. Revisions
 are numbers of four digits: as text, too, the newer one is the greater."""
 

@@ -28,6 +28,7 @@ def _status_in(statuses: tuple[RunStatus, ...]) -> sa.TextClause:
 
 ACTIVE_RUN: Final = _status_in(ACTIVE_STATUSES)
 CLAIMABLE_RUN: Final = _status_in(tuple(each for each in ACTIVE_STATUSES if each != "requires_action"))
+ENQUEUED_RUN: Final = sa.text("status = 'enqueued'")
 FROM_USER: Final = sa.text("role = 'user'")
 OF_TOOLS: Final = sa.text("place IS NOT NULL")
 
@@ -103,6 +104,9 @@ runs: Final = _table(
     sa.Column("owner", sa.String),
     sa.Column("lease_until", sa.Double, nullable=False),
     sa.Column("fence", sa.BigInteger, nullable=False),
+    # Whether others may stand in line behind it, or null. It is set under the row's lock, by those who line up, so that
+    # who ends the run knows of them, however old its view of other rows is.
+    sa.Column("followed", sa.Boolean),
     _belongs_to("threads", "thread_id"),
     sa.Index(None, "project", "thread_id", "seq"),
     _partial_index("uq_runs_active", "project", "thread_id", where=ACTIVE_RUN, unique=True),

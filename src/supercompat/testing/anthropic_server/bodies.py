@@ -124,7 +124,7 @@ class _Writer:
     def write(self, reply: Reply) -> Iterator[_Timed | Gate]:
         due = reply.first
         yield _Timed(self._start(reply.usage or Usage(0, 0)), due)
-        for step in reply.steps:
+        for step in reply.chat_steps:
             if isinstance(step, Gate):
                 yield step
             elif isinstance(step, EmptyChunk):

@@ -9,12 +9,12 @@ from supercompat.testing.google_server.signatures import sign, signs
 from supercompat.testing.replies import (
     Arguments,
     Call,
+    ChatStep,
     EmptyChunk,
     Failure,
     Gate,
     Piece,
     Reply,
-    Step,
     Usage,
 )
 from supercompat.testing.scripted import Event, Stream, encode
@@ -116,16 +116,18 @@ class _Said:
         self._model = model
         self._id = uuid.uuid4().hex[:22]
         self._signed = not signs(model)
-        refusals = [step.text for step in reply.steps if isinstance(step, Piece) and step.field == "refusal"]
+        refusals = [
+            step.text for step in reply.chat_steps if isinstance(step, Piece) and step.field == "refusal"
+        ]
         #: The feedback on a prompt that was blocked: a refusal of the script.
         self.blocked = (
             {"blockReason": "SAFETY", "blockReasonMessage": "".join(refusals)} if refusals else None
         )
 
-    def parts(self) -> Iterator[tuple[Step, dict[str, Any]]]:
+    def parts(self) -> Iterator[tuple[ChatStep, dict[str, Any]]]:
         """Each step with the part it makes, which is empty where it makes none. Calls come whole: as the last step
         that belongs to them."""
-        steps = self._reply.steps
+        steps = self._reply.chat_steps
         for index, step in enumerate(steps):
             if isinstance(step, Piece):
                 yield step, self._text(step)
@@ -137,7 +139,7 @@ class _Said:
     def _text(self, piece: Piece) -> dict[str, Any]:
         return {"text": piece.text, "thought": True} if piece.field == "reasoning" else {"text": piece.text}
 
-    def _call(self, steps: Sequence[Step]) -> dict[str, Any]:
+    def _call(self, steps: Sequence[ChatStep]) -> dict[str, Any]:
         begin = max(index for index, step in enumerate(steps) if isinstance(step, Call))
         call = steps[begin]
         assert isinstance(call, Call)
@@ -169,7 +171,7 @@ class _Said:
         return {**members, **counts, "modelVersion": self._model, "responseId": self._id}
 
 
-def _goes_on(steps: Sequence[Step]) -> bool:
+def _goes_on(steps: Sequence[ChatStep]) -> bool:
     """Whether more of the call before these steps comes among them."""
     said = next((step for step in steps if not isinstance(step, Gate | EmptyChunk)), None)
     return isinstance(said, Arguments)

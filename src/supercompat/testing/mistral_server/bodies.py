@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from supercompat.testing.openai_server.bodies import usage_body
-from supercompat.testing.replies import Call, EmptyChunk, Failure, Gate, Piece, Reply, Step, Usage
+from supercompat.testing.replies import Call, ChatStep, EmptyChunk, Failure, Gate, Piece, Reply, Usage
 from supercompat.testing.scripted import Event, Stream, encode
 
 __all__ = ["completion_body", "encode", "error_body", "model_body", "signature", "stream"]
@@ -50,7 +50,7 @@ def completion_body(reply: Reply, request: Mapping[str, Any]) -> dict[str, Any]:
     """The reply folded into one `chat.completion`."""
     speech = _Speech()
     contents: list[str | dict[str, Any]] = []
-    for step in reply.steps:
+    for step in reply.chat_steps:
         for delta in speech.say(step):
             contents += [delta["content"]] if isinstance(delta.get("content"), str) else delta["content"]
     contents += [part for delta in speech.signed() for part in delta["content"]]
@@ -84,7 +84,7 @@ def stream(reply: Reply, request: Mapping[str, Any]) -> Stream:
     steps: list[Event | Gate] = [_event(envelope, {"role": "assistant", "content": ""}, due=reply.first)]
     speech = _Speech()
     due = reply.first
-    for step in reply.steps:
+    for step in reply.chat_steps:
         if isinstance(step, Gate):
             steps.append(step)
         elif isinstance(step, EmptyChunk):
@@ -118,7 +118,7 @@ class _Speech:
         self.calls: list[dict[str, Any]] = []
         self._thoughts = ""
 
-    def say(self, step: Step) -> Iterator[dict[str, Any]]:
+    def say(self, step: ChatStep) -> Iterator[dict[str, Any]]:
         match step:
             case Piece("reasoning", text):
                 self._thoughts += text

@@ -9,12 +9,12 @@ from supercompat.testing.openai_server.dialects import Dialect
 from supercompat.testing.replies import (
     Arguments,
     Call,
+    ChatStep,
     EmptyChunk,
     Failure,
     Gate,
     Piece,
     Reply,
-    Step,
     Usage,
 )
 from supercompat.testing.scripted import Event, Stream, encode
@@ -64,11 +64,13 @@ def completion_body(reply: Reply, request: Mapping[str, Any], dialect: Dialect) 
 
 def _message(reply: Reply, dialect: Dialect) -> dict[str, Any]:
     texts = {
-        name: "".join(step.text for step in reply.steps if isinstance(step, Piece) and step.field == name)
+        name: "".join(
+            step.text for step in reply.chat_steps if isinstance(step, Piece) and step.field == name
+        )
         for name in ("content", "refusal", "reasoning")
     }
     message: dict[str, Any] = {"role": "assistant", "content": texts["content"] or None}
-    calls = _folded_calls(reply.steps)
+    calls = _folded_calls(reply.chat_steps)
     if calls:
         message["tool_calls"] = calls
     elif not texts["refusal"]:
@@ -80,7 +82,7 @@ def _message(reply: Reply, dialect: Dialect) -> dict[str, Any]:
     return message
 
 
-def _folded_calls(steps: tuple[Step, ...]) -> list[dict[str, Any]]:
+def _folded_calls(steps: tuple[ChatStep, ...]) -> list[dict[str, Any]]:
     calls: list[dict[str, Any]] = []
     for step in steps:
         if isinstance(step, Call):
@@ -108,7 +110,7 @@ def stream(reply: Reply, request: Mapping[str, Any], dialect: Dialect) -> Stream
 def _deltas(reply: Reply, chunks: "_Chunks", dialect: Dialect) -> Iterator[Event | Gate]:
     due = reply.first
     spoken, calls = False, -1
-    for step in reply.steps:
+    for step in reply.chat_steps:
         if isinstance(step, Gate):
             yield step
         elif isinstance(step, EmptyChunk):

@@ -56,7 +56,9 @@ class Dialect:
         longest_call_id: the most characters that the id of a tool call may have.
         vendor_usage: a stream's usage comes in `x_groq` of its last chunk, asked for or not.
         plain_schema_only: a JSON schema may be asked for neither streamed nor together with tools.
+        refuses_by_family: what a family of models does not take is refused.
         metadata_needs_store: `metadata` is taken only together with `store`.
+        keeps_responses: the Responses API stores responses, and sums up what a model thinks instead of showing it.
         error_nulls: an error's absent fields are sent as null.
         unknown_argument: what is answered to a top-level field that is not known.
         unknown_in_message: the same for a message's field; takes the message's index, its role, the field.
@@ -69,7 +71,9 @@ class Dialect:
     longest_call_id: int | None
     vendor_usage: bool
     plain_schema_only: bool
+    refuses_by_family: bool
     metadata_needs_store: bool
+    keeps_responses: bool
     error_nulls: bool
     unknown_argument: Callable[[str], Failure]
     unknown_in_message: Callable[[int, str, str], Failure]
@@ -102,7 +106,9 @@ OPENAI = Dialect(
     longest_call_id=40,
     vendor_usage=False,
     plain_schema_only=False,
+    refuses_by_family=True,
     metadata_needs_store=True,
+    keeps_responses=True,
     error_nulls=True,
     unknown_argument=_openai_argument,
     unknown_in_message=_openai_message,
@@ -116,7 +122,9 @@ GROQ = Dialect(
     longest_call_id=None,
     vendor_usage=True,
     plain_schema_only=True,
+    refuses_by_family=False,
     metadata_needs_store=False,
+    keeps_responses=False,
     error_nulls=False,
     unknown_argument=_groq_argument,
     unknown_in_message=_groq_message,

@@ -8,10 +8,19 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from supercompat.testing.openai_server.dialects import Dialect
+from supercompat.testing.openai_server.families import is_sampled
 from supercompat.testing.openai_server.fields import Field, refused
+from supercompat.testing.openai_server.values import (
+    NAME,
+    check_image_url,
+    check_metadata,
+    check_named_schema,
+    check_parameters,
+    check_sampling,
+    check_stream,
+)
 from supercompat.testing.scripted import Refused
 
-_NAME = "[a-zA-Z0-9_-]+"
 _EFFORTS = ("none", "minimal", "default", "low", "medium", "high", "xhigh")
 _PARTS_OF_ROLE: Mapping[str, tuple[str, ...]] = {
     "system": ("text",),
@@ -31,9 +40,9 @@ def check(body: dict[str, Any], dialect: Dialect) -> None:
     _check_model(request)
     _check_messages(request["messages"], dialect)
     _check_tools(request)
-    _check_sampling(request)
+    _check_sampling(request, dialect)
     _check_limits(request)
-    _check_stream(request)
+    check_stream(request, "include_usage", "include_obfuscation")
     _check_response_format(request, dialect)
     _check_labels(request, dialect)
 
@@ -87,7 +96,7 @@ def _check_call(call: Field, dialect: Dialect) -> None:
     call["id"].string(minimum=1, maximum=dialect.longest_call_id)
     call["type"].one_of("function")
     call["function"].only(("name", "arguments"))
-    call["function"]["name"].string(minimum=1, maximum=64, pattern=_NAME)
+    call["function"]["name"].string(minimum=1, maximum=64, pattern=NAME)
     call["function"]["arguments"].string()
 
 
@@ -118,15 +127,9 @@ def _check_part(part: Field, kind: str) -> None:
 
 def _check_image(image: Field) -> None:
     image.only(("url", "detail"))
-    url = image["url"].string(minimum=1)
+    check_image_url(image["url"])
     if detail := image.get("detail"):
         detail.one_of("auto", "low", "high")
-    if not url.startswith(("https://", "http://", "data:image/")):
-        raise image["url"].invalid(
-            "expected an http(s) URL or a base64-encoded 'data:image/…' URL.", "invalid_image_url"
-        )
-    if url.startswith("data:") and ";base64," not in url:
-        raise image["url"].invalid("expected 'data:image/…;base64,' and the data.", "invalid_base64")
 
 
 def _check_pairing(messages: list[dict[str, Any]]) -> None:
@@ -187,26 +190,14 @@ def _check_tool(tool: Field) -> str:
     tool["type"].one_of("function")
     function = tool["function"]
     function.only(("name", "description", "parameters", "strict"))
-    name = function["name"].string(minimum=1, maximum=64, pattern=_NAME)
+    name = function["name"].string(minimum=1, maximum=64, pattern=NAME)
     if description := function.get("description", nullable=True):
         description.string()
-    if strict := function.get("strict", nullable=True):
-        strict.boolean()
+    strict = function.get("strict", nullable=True)
+    is_strict = strict is not None and strict.boolean()
     if parameters := function.get("parameters"):
-        _check_parameters(parameters, name)
+        check_parameters(parameters, name, is_strict=is_strict)
     return name
-
-
-def _check_parameters(parameters: Field, name: str) -> None:
-    schema = parameters.object()
-    if schema.get("type") != "object":
-        why = f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{schema.get('type')}\"'."
-    elif "properties" not in schema:
-        why = "In context=(), object schema missing properties."
-    else:
-        return
-    message = f"Invalid schema for function '{name}': {why}"
-    raise refused(message, parameters.path, "invalid_function_parameters")
 
 
 def _check_tool_choice(choice: Field, names: list[str]) -> None:
@@ -220,20 +211,30 @@ def _check_tool_choice(choice: Field, names: list[str]) -> None:
         raise refused(f"Tool choice '{name}' not found in 'tools' parameter.", "tool_choice")
 
 
-def _check_sampling(request: Field) -> None:
-    ranges = {
-        "temperature": (0, 2),
-        "top_p": (0, 1),
-        "frequency_penalty": (-2, 2),
-        "presence_penalty": (-2, 2),
-    }
-    for name, (low, high) in ranges.items():
-        if value := request.get(name, nullable=True):
-            value.number(low, high)
+def _check_sampling(request: Field, dialect: Dialect) -> None:
+    check_sampling(request)
     if seed := request.get("seed", nullable=True):
         seed.integer()
-    if effort := request.get("reasoning_effort", nullable=True):
+    effort = request.get("reasoning_effort", nullable=True)
+    if effort:
         effort.one_of(*_EFFORTS)
+    if dialect.refuses_by_family:
+        _check_family(request, effort and effort.value)
+
+
+def _check_family(request: Field, effort: object) -> None:
+    if is_sampled(request["model"].string(), effort):
+        return
+    for name, default in (
+        ("temperature", 1),
+        ("top_p", 1),
+        ("presence_penalty", 0),
+        ("frequency_penalty", 0),
+    ):
+        value = request.object().get(name)
+        if value not in (None, default):
+            why = f"'{name}' does not support {value} with this model. Only the default ({default}) value is"
+            raise refused(f"Unsupported value: {why} supported.", name, "unsupported_value")
 
 
 def _check_limits(request: Field) -> None:
@@ -254,20 +255,6 @@ def _check_limits(request: Field) -> None:
         stop.string()
 
 
-def _check_stream(request: Field) -> None:
-    stream = request.get("stream", nullable=True)
-    streamed = bool(stream and stream.boolean())
-    options = request.get("stream_options", nullable=True)
-    if options is None:
-        return
-    if not streamed:
-        message = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
-        raise refused(message, "stream_options")
-    options.only(("include_usage", "include_obfuscation"))
-    for name in options.object():
-        options[name].boolean()
-
-
 def _check_response_format(request: Field, dialect: Dialect) -> None:
     wanted = request.get("response_format")
     if wanted is None:
@@ -278,19 +265,11 @@ def _check_response_format(request: Field, dialect: Dialect) -> None:
         why = "must contain the word 'json' in some form, to use 'response_format' of type 'json_object'."
         raise refused(f"'messages' {why}", "messages")
     if kind == "json_schema":
-        _check_json_schema(wanted["json_schema"])
+        wanted["json_schema"].only(("name", "description", "schema", "strict"))
+        check_named_schema(wanted["json_schema"])
         together = [name for name in ("stream", "tools") if request.object().get(name)]
         if dialect.plain_schema_only and together:
             raise refused(f"json_schema: `response_format` does not support {together[0]}")
-
-
-def _check_json_schema(wanted: Field) -> None:
-    wanted.only(("name", "description", "schema", "strict"))
-    wanted["name"].string(minimum=1, maximum=64, pattern=_NAME)
-    if schema := wanted.get("schema"):
-        schema.object()
-    if strict := wanted.get("strict", nullable=True):
-        strict.boolean()
 
 
 def _check_labels(request: Field, dialect: Dialect) -> None:
@@ -299,7 +278,6 @@ def _check_labels(request: Field, dialect: Dialect) -> None:
     metadata = request.get("metadata", nullable=True)
     if metadata is None:
         return
-    for name in metadata.object():
-        metadata[name].string(maximum=512)
+    check_metadata(metadata)
     if dialect.metadata_needs_store and request.object().get("store") is not True:
         raise refused("The 'metadata' parameter is only allowed when 'store' is enabled.", "metadata")

@@ -9,27 +9,37 @@ from typing import Any, cast
 from supercompat.testing.openai_server import bodies
 from supercompat.testing.openai_server.dialects import GROQ, OPENAI, Dialect
 from supercompat.testing.openai_server.fields import refused
+from supercompat.testing.openai_server.responses.resource import Responses
 from supercompat.testing.openai_server.rules import check
 from supercompat.testing.replies import Failure, Reply
-from supercompat.testing.scripted import Answer, LoopbackServer, Received, Stream, json_object, word_by_word
+from supercompat.testing.scripted import (
+    Answer,
+    LoopbackServer,
+    Received,
+    Stream,
+    Wire,
+    json_object,
+    word_by_word,
+)
 from supercompat.testing.scripted.server import Answered
 
 
 def echo(request: Received) -> Reply:
     """Says what the last user message says, word by word."""
-    said: Any = next((m["content"] for m in reversed(request.body["messages"]) if m["role"] == "user"), "")
+    messages: Any = request.body.get("messages") or request.context
+    said: Any = next((m["content"] for m in reversed(messages) if m.get("role") == "user"), "")
     if isinstance(said, list):
         parts = cast(list[dict[str, Any]], said)
-        said = " ".join(part["text"] for part in parts if part["type"] == "text")
+        said = " ".join(part["text"] for part in parts if part["type"] in ("text", "input_text"))
     return word_by_word(said)
 
 
 class ScriptedServer(LoopbackServer):
-    """A server on a loopback socket that speaks OpenAI's chat completions, and refuses what OpenAI refuses.
+    """A server on a loopback socket that speaks OpenAI's API, and refuses what OpenAI refuses.
 
     Point a real SDK at it: `openai.OpenAI(base_url=server.base_url, api_key="test")`, or
     `groq.Groq(base_url=server.url, api_key="test")`, which finds Groq's wire and rules under its own path.
-    Served are `chat/completions`, `models` and `models/{id}`.
+    Served are `chat/completions`, `responses` with all that is below it, `models` and `models/{id}`.
 
         with ScriptedServer() as server:
             server.reply(text("Hel", "lo"), error(429), tool_calls(call("add", '{"a":1}')))
@@ -54,35 +64,48 @@ class ScriptedServer(LoopbackServer):
 
     def __init__(self, *, default: Answer = echo, models: Sequence[str] | None = None, port: int = 0) -> None:
         self._models = models
+        self._responses = Responses(self)
         super().__init__(default=default, port=port)
         self.base_url = f"{self.url}/v1"
 
-    def wire(self, received: Received) -> "_Wire":
-        return _Wire(_dialect(received))
+    def wire(self, received: Received) -> Wire:
+        dialect = _dialect(received)
+        if _resource(received, dialect)[0] == "responses":
+            return self._responses.wire(received, dialect)
+        return _Wire(dialect)
 
     def answer(self, received: Received, body: bytes) -> Answered:
         _check_key(received)
         dialect = _dialect(received)
-        path = received.path.partition("?")[0]
-        resource = path.removeprefix(dialect.prefix + "/") if path.startswith(dialect.prefix) else ""
-        match received.method, resource.split("/", 1):
+        answer = None
+        match received.method, _resource(received, dialect):
             case "POST", ["chat", "completions"]:
-                return self._chat(received, body, dialect)
+                answer = self._chat(received, body, dialect)
             case "GET", ["models"]:
-                return {"object": "list", "data": [bodies.model_body(name) for name in self._models or ()]}
-            case "GET", ["models", name]:
-                return bodies.model_body(self._known(urllib.parse.unquote(name)))
+                answer = {"object": "list", "data": [bodies.model_body(name) for name in self._models or ()]}
+            case "GET", ["models", *name]:
+                answer = bodies.model_body(self.known(urllib.parse.unquote("/".join(name))))
+            case "POST" | "GET" | "DELETE", ["responses", *below]:
+                received.body = {} if below else _parsed(body)
+                answer = self._responses.answer(received, below, dialect)
             case _:
-                why = f"Invalid URL ({received.method} {path})"
-                raise refused(why, code="unknown_url", status=404)
+                pass
+        if answer is None:
+            why = f"Invalid URL ({received.method} {received.path.partition('?')[0]})"
+            raise refused(why, code="unknown_url", status=404)
+        return answer
+
+    def hosts_tools(self, received: Received) -> bool:
+        return _resource(received, _dialect(received))[0] == "responses"
 
     def _chat(self, received: Received, body: bytes, dialect: Dialect) -> Reply | Failure:
         received.body = _parsed(body)
         check(received.body, dialect)
-        self._known(received.body["model"])
+        self.known(received.body["model"])
         return self.take(received)
 
-    def _known(self, model: str) -> str:
+    def known(self, model: str) -> str:
+        """The model's name; a 404 if there is no such model."""
         if self._models is not None and model not in self._models:
             why = f"The model `{model}` does not exist or you do not have access to it."
             raise refused(why, code="model_not_found", status=404)
@@ -107,6 +130,12 @@ def _parsed(body: bytes) -> dict[str, Any]:
 
 def _dialect(received: Received) -> Dialect:
     return GROQ if received.path.startswith("/openai/") else OPENAI
+
+
+def _resource(received: Received, dialect: Dialect) -> list[str]:
+    """The path below the dialect's prefix, in its parts; of another path one empty part."""
+    path = received.path.partition("?")[0]
+    return path.removeprefix(dialect.prefix + "/").split("/") if path.startswith(dialect.prefix) else [""]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ class Connection(asyncio.Protocol):
     """Serves one socket with a coroutine that reads and answers until the peer leaves, which cancels it.
 
     Keeps itself in `connections` from its making until its socket is closed. The server calls `watch`,
-    `drop`, `read`, `begin`, `send` and `send_last`; the rest is the event loop's.
+    `drop`, `read`, `begin`, `send`, `send_last` and `send_end`; the rest is the event loop's.
     """
 
     def __init__(
@@ -117,6 +117,10 @@ class Connection(asyncio.Protocol):
         # Apart, a peer that stops reading at the last event would leave before the end had come,
         # and could not use the connection again.
         await self._write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data))
+
+    async def send_end(self) -> None:
+        """The end of a chunked body, where its last piece was not known to be the last."""
+        await self._write(b"0\r\n\r\n")
 
     async def _write(self, data: bytes) -> None:
         if self._transport:

@@ -2,11 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import cycle
 from typing import Any, NamedTuple, Protocol
 
 from supercompat.testing.replies import EmptyChunk, Failure, Gate, Reply
+from supercompat.testing.scripted.broadcast import Replay
 from supercompat.testing.scripted.connection import Connection
 from supercompat.testing.scripted.received import Received
 
@@ -22,10 +23,14 @@ class Event(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """A reply as events with the gates between them; no last event if the connection is to be dropped."""
+    """A reply as events with the gates between them; no last event if the connection is to be dropped.
+
+    `ending` is called when all but the last event was sent.
+    """
 
     steps: list[Event | Gate]
     last: bytes | None
+    ending: Callable[[], None] | None = None
 
 
 class Wire(Protocol):
@@ -75,10 +80,12 @@ class Player:
         self._wire = wire
         self._started = started
 
-    async def play(self, answer: Reply | Failure | dict[str, Any]) -> bool:
-        """A reply, an error, or an object to answer with."""
+    async def play(self, answer: Reply | Failure | Replay | dict[str, Any]) -> bool:
+        """A reply, an error, a broadcast to follow, or an object to answer with."""
         if isinstance(answer, dict):
             return await self._respond(200, encode(answer))
+        if isinstance(answer, Replay):
+            return await self._follow(answer)
         if answer.gate:
             await answer.gate.pass_through()
         if isinstance(answer, Failure):
@@ -125,9 +132,29 @@ class Player:
         if stream.last is None:
             await self._send(cutter.rest())
             return self._drop()
+        if stream.ending:
+            stream.ending()
         *pieces, last = [*cutter.pieces(stream.last), *cutter.rest()]
         await self._send(pieces)
         await self._connection.send_last(last)
+        return True
+
+    async def _follow(self, replay: Replay) -> bool:
+        await self._begin(200, {"content-type": _EVENTS, "transfer-encoding": "chunked"})
+        cutter = _Cutter(replay.sizes)
+        try:
+            async for data, is_last in replay.broadcast.read(replay.start, breaks=replay.breaks):
+                pieces = [*cutter.pieces(data), *(cutter.rest() if is_last else ())]
+                if is_last:
+                    await self._send(pieces[:-1])
+                    await self._connection.send_last(pieces[-1])
+                    return True
+                await self._send(pieces)
+        except EOFError:
+            await self._send(cutter.rest())
+            return self._drop()
+        await self._send(cutter.rest())
+        await self._connection.send_end()
         return True
 
     async def _send(self, pieces: Iterable[bytes]) -> None:

@@ -18,6 +18,8 @@ class Received:
         path: as sent, such as `/v1/chat/completions`.
         headers: names in lower case.
         body: the JSON object that was sent; empty if there was none.
+        context: all that the model is shown, where the provider keeps conversations: the items of the responses
+            that this one goes on from, and its own input, oldest first.
         status: the HTTP status that was answered; None until then.
         finished: set when the whole answer has been handed to the network.
         closed: set as soon as the peer closed the connection before that. Neither is set
@@ -28,6 +30,7 @@ class Received:
     path: str
     headers: dict[str, str]
     body: dict[str, Any] = field(default_factory=dict[str, Any])
+    context: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]], repr=False)
     status: int | None = None
     finished: threading.Event = field(default_factory=threading.Event, repr=False)
     closed: threading.Event = field(default_factory=threading.Event, repr=False)

@@ -6,16 +6,18 @@ import socket
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeAlias, cast
 
 from supercompat.testing.replies import Failure, Reply
+from supercompat.testing.scripted.broadcast import Replay
 from supercompat.testing.scripted.connection import Connection
 from supercompat.testing.scripted.player import Player, Wire
 from supercompat.testing.scripted.received import Answer, Received
 
-Answered: TypeAlias = Reply | Failure | dict[str, Any]
-"""A reply of the script, an error, or an object to answer with."""
+Answered: TypeAlias = Reply | Failure | Replay | dict[str, Any]
+"""A reply of the script, an error, a broadcast to follow, or an object to answer with."""
 
 
 class Refused(Exception):
@@ -43,6 +45,7 @@ class LoopbackServer(ABC):
         self._default = default
         self._script: deque[Answer] = deque()
         self._connections: set[Connection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._socket = socket.create_server(("127.0.0.1", port))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self._loop = asyncio.new_event_loop()
@@ -89,6 +92,8 @@ class LoopbackServer(ABC):
         while self._connections or len(asyncio.all_tasks()) > 1:
             for connection in self._connections:
                 connection.drop()
+            for task in self._tasks:
+                task.cancel()
             await asyncio.sleep(0)
         listener.close()
 
@@ -131,16 +136,32 @@ class LoopbackServer(ABC):
             Refused: a rule of the provider is broken.
         """
 
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Work that goes on without a connection, until it ends or the server closes."""
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
     def take(self, received: Received) -> Reply | Failure:
         """The next of the script's replies."""
         answer = self._script.popleft() if self._script else self._default
-        if isinstance(answer, Reply | Failure):
-            return answer
-        try:
-            return answer(received)
-        except Exception as problem:
-            why = f"The function that was scripted failed: {problem!r}"
-            return Failure(500, why, "server_error", headers={"x-should-retry": "false"})
+        if not isinstance(answer, Reply | Failure):
+            try:
+                answer = answer(received)
+            except Exception as problem:
+                return _unplayable(f"The function that was scripted failed: {problem!r}")
+        if isinstance(answer, Reply) and not answer.is_chat and not self.hosts_tools(received):
+            return _unplayable("The scripted reply has something that only the Responses API has.")
+        return answer
+
+    def hosts_tools(self, received: Received) -> bool:
+        """Whether what is asked for may have items of hosted tools and all else that is not `Reply.is_chat`."""
+        return False
+
+
+def _unplayable(why: str) -> Failure:
+    return Failure(500, why, "server_error", headers={"x-should-retry": "false"})
 
 
 def json_object(body: bytes) -> dict[str, Any]:
