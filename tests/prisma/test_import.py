@@ -27,8 +27,9 @@ from supercompat import (
 )
 from supercompat.server.cli import main
 from supercompat.storage_adapters.protocol import PageQuery, StorageAdapter, Transaction
-from supercompat.testing import ScriptedServer, call, text, tool_calls
+from supercompat.testing import Gate, ScriptedServer, call, text, tool_calls
 from tests.contract.conversations import CLOCK, DEADLINE, MODEL, WEATHER, call_ids, outputs
+from tests.prisma.conftest import MakeClient
 from tests.prisma.databases import make_tables
 from tests.prisma.node import Node, node
 from tests.prisma.node import text as node_text
@@ -162,7 +163,7 @@ def test_the_copy_is_the_same(
 
     ended = bring()
     assert ended == Ended(0, ended.out, "")
-    assert ended.out == "imported: 2 assistants, 4 threads, 13 messages, 3 runs, 6 steps\n"
+    assert ended.out == "imported: assistants 2, threads 4, messages 13, runs 3, steps 6\n"
     copy = open_copy()
     assert shown(copy, *threads) == before == shown(client, *threads)
 
@@ -226,8 +227,8 @@ def test_again(
     _, other = conversed(client, provider)
     assert bring().code == 0
     ended = bring()
-    nothing = "imported: 0 assistants, 0 threads, 0 messages, 0 runs, 0 steps\n"
-    assert ended == Ended(0, nothing + "there already: 2 assistants, 2 threads\n", "")
+    nothing = "imported: assistants 0, threads 0, messages 0, runs 0, steps 0\n"
+    assert ended == Ended(0, nothing + "there already: assistants 2, threads 2\n", "")
 
     copied = thread_shown(open_copy(), thread)
     app.message(thread, "Said later.")
@@ -236,8 +237,8 @@ def test_again(
     open_copy().beta.assistants.update(assistant, name="Another")
     ended = bring()
     assert ended.code == 1
-    assert ended.out.startswith("imported: 0 assistants, 1 threads,")
-    assert "not as at the source: 1 assistants, 2 threads\n" in ended.out
+    assert ended.out.startswith("imported: assistants 0, threads 1,")
+    assert "not as at the source: assistants 1, threads 2\n" in ended.out
     assert f"assistant {assistant} is not as it is at the source; left as it is\n" in ended.err
     for id in (thread, other):
         assert f"thread {id} is not as it is at the source; left as it is\n" in ended.err
@@ -255,7 +256,7 @@ def test_a_run_that_is_under_way(app: Node, bring: Import, open_copy: Callable[.
         1,
         f"supercompat import: left out: thread {thread}: its run {run} is in_progress\n",
     )
-    assert "left out: 0 assistants, 1 threads\n" in ended.out
+    assert "left out: assistants 0, threads 1\n" in ended.out
     assert not has(open_copy(), thread)
     app.message(thread, "Done.", "ASSISTANT", assistant=assistant, run=run)
     app.set("Run", run, "status", "COMPLETED")
@@ -273,7 +274,7 @@ def test_runs_that_are_ended(
     whole = app.message(thread, "Wait.", "ASSISTANT", assistant=assistant, run=running)
     step = app.step(thread, assistant, running, [ASKED])
     ended = bring("--end-runs")
-    assert (ended.code, ended.out.splitlines()[1]) == (0, "ended: 2 runs that were active")
+    assert (ended.code, ended.out.splitlines()[1]) == (0, "ended: runs 2")
     copy = open_copy()
     of_thread = copy.beta.threads
     assert of_thread.runs.retrieve(stopping, thread_id=thread).status == "cancelled"
@@ -295,6 +296,27 @@ def test_runs_that_are_ended(
     run = of_thread.runs.create_and_poll(thread_id=thread, assistant_id=assistant, model=MODEL)
     assert run.status == "completed"
     assert len(provider.requests) == 1
+
+
+@pytest.mark.parametrize("flavour", ["uuid"])
+def test_a_run_that_stands_in_line(
+    make_client: MakeClient,
+    app: Node,
+    provider: ScriptedServer,
+    bring: Import,
+    open_copy: Callable[..., OpenAI],
+) -> None:
+    assistant, thread = begun(app)
+    of_thread = make_client(active_run="enqueue").beta.threads
+    gate = Gate()
+    provider.reply(text("18", gate, " °C."), text("Never."))
+    running, waiting = (of_thread.runs.create(thread, assistant_id=assistant, model=MODEL) for _ in range(2))
+    assert gate.reached.wait(DEADLINE)
+    assert bring().code == 1
+    assert bring("--end-runs").code == 0
+    statuses = {run.id: run.status for run in open_copy().beta.threads.runs.list(thread)}
+    assert (statuses[running.id], statuses[waiting.id]) == ("failed", "cancelled")
+    gate.open()
 
 
 def test_runs_whose_time_is_over(
@@ -346,7 +368,7 @@ def test_a_row_that_cannot_be_read(app: Node, bring: Import, open_copy: Callable
     assert ended.code == 1
     assert f"left out: thread {broken}: Run {run}: usage.total_tokens: " in ended.err
     assert "secretly" not in ended.err
-    assert "imported: 2 assistants, 1 threads, 3 messages," in ended.out
+    assert "imported: assistants 2, threads 1, messages 3," in ended.out
     copy = open_copy()
     assert has(copy, whole)
     assert not has(copy, broken)
@@ -459,7 +481,7 @@ def test_killed_and_begun_again(
     assert not has(copy, thread)
     ended = bring()
     assert ended.code == 0
-    assert ended.out.startswith("imported: 0 assistants, 1 threads, 3 messages, 1 runs, 1 steps\n")
+    assert ended.out.startswith("imported: assistants 0, threads 1, messages 3, runs 1, steps 1\n")
 
 
 def test_interrupted(url: str, app: Node, target: str) -> None:
@@ -489,7 +511,7 @@ def test_a_source_that_is_written_to(
         app.delete("Message", str(app.messages(thread)[0]["id"]))
         later = app.thread(assistant)
     importing.join(DEADLINE)
-    assert ended[0].out == "imported: 2 assistants, 2 threads, 6 messages, 2 runs, 2 steps\n"
+    assert ended[0].out == "imported: assistants 2, threads 2, messages 6, runs 2, steps 2\n"
     copy = open_copy()
     assert [len(list(copy.beta.threads.messages.list(id))) for id in (thread, other)] == [3, 3]
     assert not has(copy, later)
@@ -509,7 +531,7 @@ def test_memory_does_not_grow_with_a_thread(
     )
     tracemalloc.start()
     try:
-        assert "10000 messages" in bring().out
+        assert "messages 10000" in bring().out
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -544,7 +566,7 @@ def test_the_source_by_prismas_variable(
     monkeypatch.setenv("DATABASE_URL", f"{url}?schema=public&connection_limit=3")
     monkeypatch.setenv("SUPERCOMPAT_DATABASE_URL", target)
     assert main(["import", "--from-prisma"]) == 0
-    assert "1 threads" in capsys.readouterr().out
+    assert "threads 1" in capsys.readouterr().out
     monkeypatch.delenv("DATABASE_URL")
     assert main(["import", "--from-prisma"]) == 1
     assert "--from-prisma URL" in capsys.readouterr().err

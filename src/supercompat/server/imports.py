@@ -136,28 +136,28 @@ class _Progress:
     def __call__(self, summary: "Summary") -> None:
         if monotonic() >= self._next:
             self._next = monotonic() + INTERVAL
-            done = summary.there.total() + summary.changed.total()
-            _say(f"{_counts(summary.imported)}; {done} were there")
+            known = summary.there + summary.changed
+            _say(f"{_counts(summary.imported)}; there already: threads {known['threads']}")
 
 
 def _told(summary: "Summary") -> list[str]:
     lines = [f"imported: {_counts(summary.imported)}"]
     if summary.ended:
-        lines.append(f"ended: {summary.ended} runs that were active")
+        lines.append(f"ended: runs {summary.ended}")
     for what, counts in (
         ("there already", summary.there),
         ("not as at the source", summary.changed),
         ("left out", summary.left_out),
     ):
         if counts.total():
-            lines.append(f"{what}: {counts['assistants']} assistants, {counts['threads']} threads")
+            lines.append(f"{what}: assistants {counts['assistants']}, threads {counts['threads']}")
     return lines
 
 
 def _counts(counts: Counter[str]) -> str:
     from supercompat.server.copying import KINDS
 
-    return ", ".join(f"{counts[kind]} {kind}" for kind in KINDS)
+    return ", ".join(f"{kind} {counts[kind]}" for kind in KINDS)
 
 
 def _say(text: str) -> None:
