@@ -9,7 +9,8 @@ from openai import BadRequestError, NotFoundError, OpenAI
 from openai.types.beta.threads import Run
 
 from supercompat import MemoryStorageAdapter, Options, supercompat
-from supercompat.testing import FakeClock, Gate, ScriptedModel, ScriptedServer, call, text, tool_calls
+from supercompat.testing import FakeClock, Gate, Reply, ScriptedModel, ScriptedServer, call, text, tool_calls
+from supercompat.testing.scripted import Received
 from tests.contract.conftest import MakeClient, storage_of
 from tests.contract.conversations import (
     DEADLINE,
@@ -295,8 +296,13 @@ def test_deleting_the_thread(make_client: MakeClient, provider: ScriptedServer) 
 def test_cancel_previous_goes_through_the_line(client: OpenAI, provider: ScriptedServer) -> None:
     asked, first, _ = under_way(client, provider)
     second = asked.start(**ENQUEUE)
-    provider.reply(text("Sec", Gate(), "ond").after(Gate()), text("Last"))
-    last = asked.start(extra_headers={"supercompat-active-run": "cancel_previous"})
+
+    def answer(request: Received) -> Reply:
+        """The second one may not have asked before it is cancelled."""
+        return text("Last") if "Hurry." in str(request.body) else text("Sec", Gate(), "ond")
+
+    provider.reply(answer, answer)
+    last = asked.start(instructions="Hurry.", extra_headers={"supercompat-active-run": "cancel_previous"})
     assert asked.poll(last.id).status == "completed"
     assert [asked.retrieve(run.id).status for run in (first, second)] == ["cancelled"] * 2
 

@@ -238,6 +238,24 @@ def test_node_cancels_a_run_of_ours(client: OpenAI, app: Node, provider: Scripte
     assert app.messages(thread)[-1]["status"] == "INCOMPLETE"
 
 
+def test_in_line_behind_a_run_that_node_ends(
+    make_client: MakeClient, app: Node, provider: ScriptedServer
+) -> None:
+    """To Node a run that stands in line is queued. Nobody says here that it is its turn: it is found by looking."""
+    client = make_client(lease=1, active_run="enqueue")
+    assistant = app.assistant()
+    thread = app.thread(assistant)
+    app.message(thread, "Hello")
+    run = app.run(thread, assistant, "IN_PROGRESS")
+    provider.reply(text("Hi."))
+    second = client.beta.threads.runs.create(thread_id=thread, assistant_id=assistant, model=MODEL)
+    assert (second.status, app.read_run(second.id)["status"]) == ("queued", "QUEUED")
+    assert provider.requests == []
+    app.set("Run", run, "status", "COMPLETED")
+    ended = client.beta.threads.runs.poll(second.id, thread_id=thread, poll_interval_ms=50)
+    assert ended.status == "completed"
+
+
 def test_node_deletes_a_thread_in_mid_run(client: OpenAI, app: Node, provider: ScriptedServer) -> None:
     assistant = app.assistant()
     thread = app.thread(assistant)
