@@ -11,8 +11,9 @@ from supercompat import PrismaStorageAdapter
 from supercompat.errors import ConfigurationError, SchemaError
 from supercompat.server.cli import main
 from supercompat.storage_adapters.prisma.tables import RELEASE
-from supercompat.storage_adapters.protocol import Transaction
+from supercompat.storage_adapters.protocol import RunRow, Transaction
 from tests.prisma.databases import FLAVOURS, ddl, make_tables
+from tests.prisma.node import node
 from tests.storage.rows import message, run, step, thread
 
 #: All that Prisma would notice in its schema.
@@ -174,3 +175,21 @@ async def test_what_belongs_to_rows_that_are_gone_is_forgotten(first_url: str) -
             table = sql.Identifier("supercompat", f"prisma_{name}")
             left = connection.execute(sql.SQL("SELECT id FROM {}").format(table)).fetchall()
             assert [id for (id,) in left] == [f"{name.rstrip('s').replace('message', 'msg')}_2"]
+
+
+async def test_a_run_that_node_has_moved_is_not_claimed(first_url: str) -> None:
+    with node(first_url) as app:
+        store = PrismaStorageAdapter(first_url).open()
+        assistant = app.assistant()
+        free = run("run_1", thread_id="thread_1").object.changed(assistant_id=assistant)
+
+        def work(tx: Transaction) -> None:
+            tx.threads.insert(thread("thread_1"))
+            tx.runs.insert(RunRow(free))
+
+        await store.transact(work)
+        for status, claimed in (("IN_PROGRESS", {}), ("QUEUED", {"run_1": 1})):
+            app.set("Run", "run_1", "status", status)
+            found = await store.transact(lambda tx: tx.runs.claim("me", 20.0, now=10.0, limit=1))
+            assert found == claimed
+        await store.aclose()

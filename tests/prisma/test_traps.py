@@ -185,6 +185,11 @@ def test_an_assistant_of_node_s(client: OpenAI, app: Node, flavour: str) -> None
     assistant = app.assistant(**({"modelSlug": "gpt-4o", "instructions": "Be kind."} if has_model else {}))
     shown = client.beta.assistants.retrieve(assistant)
     assert (shown.model, shown.instructions) == (("gpt-4o", "Be kind.") if has_model else ("", None))
+    if not has_model:
+        thread = app.thread(assistant)
+        app.message(thread, "Hello")
+        with pytest.raises(openai.BadRequestError, match="model '' does not exist"):
+            client.beta.threads.runs.create(thread_id=thread, assistant_id=assistant)
     changed = client.beta.assistants.update(assistant, name="Kind", temperature=0.5, model=MODEL)
     assert (changed.name, changed.temperature, changed.model) == ("Kind", 0.5, MODEL)
     assert client.beta.assistants.retrieve(assistant) == changed

@@ -73,8 +73,9 @@ class Core:
         return self.store.ids
 
     def check_model(self, model: str) -> None:
-        """Refuse a model that no client adapter answers for, without asking any (C-042)."""
-        if not self.serves(model):
+        """Refuse a model that no client adapter answers for, without asking any (C-042). A stored assistant may have
+        none, if somebody else's application made it."""
+        if not model or not self.serves(model):
             raise RequestError(
                 f"The requested model '{model}' does not exist.", param="model", code="model_not_found"
             )

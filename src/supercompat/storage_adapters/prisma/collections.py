@@ -111,9 +111,6 @@ class PrismaCollection(Generic[R]):
 class PrismaAssistants(PrismaCollection[Assistant]):
     """The assistants."""
 
-    def get(self, id: str, *, lock: bool = False) -> Row[Assistant] | None:
-        return super().get(id, lock=lock)
-
     def put(self, row: Row[Assistant]) -> bool:
         return self.get(row.object.id) is not None and super().put(row)
 

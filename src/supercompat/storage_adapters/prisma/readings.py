@@ -113,7 +113,13 @@ def usage(stored: Json) -> Json | None:
 
 def tools(stored: Json) -> list[Json]:
     """The functions; other tools are not served."""
-    return [each for each in _objects(stored) if each.get("type") == "function" and each.get("function")]
+    found: list[Json] = []
+    for each in _objects(stored):
+        if each.get("type") == "function" and each.get("function"):
+            found.append(each)
+        else:
+            logger.warning("A run has a tool that is not served, of the type %r.", each.get("type"))
+    return found
 
 
 def truncation(stored: Json) -> Json:
