@@ -2,15 +2,24 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 from openai import OpenAI
 
-from supercompat import OpenAIClientAdapter, Options, PrismaStorageAdapter, supercompat
+from supercompat import (
+    OpenAIClientAdapter,
+    Options,
+    PrismaStorageAdapter,
+    SQLAlchemyStorageAdapter,
+    supercompat,
+)
+from supercompat.server.cli import main
 from supercompat.testing import ScriptedServer
 from tests.prisma.databases import FLAVOURS
+from tests.prisma.importing import Ended, Import, OpenCopy
 from tests.prisma.node import Node, node
 
 MakeClient = Callable[..., OpenAI]
@@ -60,3 +69,39 @@ def make_client(url: str, provider: ScriptedServer) -> Iterator[MakeClient]:
 @pytest.fixture
 def client(make_client: MakeClient) -> OpenAI:
     return make_client()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of the database to copy to."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/copy.db"
+    return request.getfixturevalue("postgres_url")
+
+
+@pytest.fixture
+def bring(url: str, target: str, capsys: pytest.CaptureFixture[str]) -> Import:
+    """Carries the command out."""
+
+    def carried_out(*flags: str, source: str = url) -> Ended:
+        code = main(["import", "--from-prisma", source, "--database", target, *flags])
+        said = capsys.readouterr()
+        return Ended(code, said.out, said.err)
+
+    return carried_out
+
+
+@pytest.fixture
+def open_copy(target: str, provider: ScriptedServer) -> Iterator[OpenCopy]:
+    """Makes clients on the copy."""
+    with ExitStack() as stack:
+
+        def make(**storage: Any) -> OpenAI:
+            inner = openai.OpenAI(base_url=provider.base_url, api_key="test-key", max_retries=0)
+            stack.callback(inner.close)
+            adapter = SQLAlchemyStorageAdapter(storage.pop("url", target), **storage)
+            client = supercompat(client=OpenAIClientAdapter(inner), storage=adapter, options=Options(drain=0))
+            stack.callback(client.close)
+            return client
+
+        yield make

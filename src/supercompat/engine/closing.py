@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 from supercompat.engine.lifecycle import (
     ACTIVE,
@@ -19,6 +19,8 @@ from supercompat.wire.events import AssistantEvent, EventName
 from supercompat.wire.objects import LastError, Message, MessageCreationDetails, Run, RunStep
 
 Ending: TypeAlias = Literal["failed", "cancelled", "expired"]
+
+Part = TypeVar("Part", bound=Row[Message] | Row[RunStep])
 
 ABANDONED = LastError(
     code="server_error",
@@ -43,6 +45,15 @@ def end_stored(
     Returns:
         The run as it is stored now, or None if it had changed meanwhile.
     """
+    ended = ended_run(row, status, now=now, error=error)
+    if not tx.runs.put(ended, expected=(row.status,)):
+        return None
+    _end_parts(tx, row.object.id, status, now, error)
+    return ended
+
+
+def ended_run(row: RunRow, status: Ending, *, now: int, error: LastError | None = None) -> RunRow:
+    """An active run as it ends, carried out by nobody any more."""
     fields: dict[str, Any] = {**run_ended(status, now), "usage": usage_object(stored_usage(row.private))}
     if error is not None:
         fields["last_error"] = error
@@ -50,11 +61,14 @@ def end_stored(
     if row.enqueued and status == "cancelled":
         # Nothing works on it that would have to let go first.
         run = move(run, "cancelling")
-    ended = replace(row, object=move(run, status, **fields), owner=None, lease_until=0.0, enqueued=False)
-    if not tx.runs.put(ended, expected=(row.status,)):
-        return None
-    _end_parts(tx, row.object.id, status, now, error)
-    return ended
+    return replace(row, object=move(run, status, **fields), owner=None, lease_until=0.0, enqueued=False)
+
+
+def ended_part(row: Part, status: Ending, *, now: int, error: LastError | None = None) -> Part:
+    """An open message or step of a run that ends."""
+    if isinstance(row.object, Message):
+        return replace(row, object=broken_message(row.object, f"run_{status}", now))
+    return replace(row, object=ended_step(row.object, status, now, stored_usage(row.private), error))
 
 
 def _end_parts(tx: Transaction, run_id: str, status: Ending, now: int, error: LastError | None) -> None:
@@ -63,11 +77,10 @@ def _end_parts(tx: Transaction, run_id: str, status: Ending, now: int, error: La
         if message.object.status == "in_progress":
             # Its metadata may be changed at this moment.
             stored = tx.messages.get(message.object.id, lock=True) or message
-            tx.messages.put(replace(stored, object=broken_message(stored.object, f"run_{status}", now)))
+            tx.messages.put(ended_part(stored, status, now=now))
     for step in tx.steps.page(of_run).rows:
         if step.object.status == "in_progress":
-            ended = ended_step(step.object, status, now, stored_usage(step.private), error)
-            tx.steps.put(replace(step, object=ended))
+            tx.steps.put(ended_part(step, status, now=now, error=error))
 
 
 def expire_if_due(tx: Transaction, row: RunRow, now: float) -> RunRow:

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from supercompat.errors import ConfigurationError, MissingExtraError, SupercompatError
-from supercompat.server import keys, serve
+from supercompat.server import imports, keys, serve
+from supercompat.server.imports import DATABASE
 
 INTERRUPTED = 130
-
-DATABASE = "SUPERCOMPAT_DATABASE_URL"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add(commands)
     keys.add(commands)
     _add_db(commands)
+    imports.add(commands)
     return parser
 
 

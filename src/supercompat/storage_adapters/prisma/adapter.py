@@ -63,12 +63,12 @@ class PrismaStorageAdapter:
             )
         parsed = engines.parse(url)
         source = engines.from_url(
-            parsed.difference_update_query(_FOR_PRISMA).render_as_string(hide_password=False),
+            for_driver(parsed).render_as_string(hide_password=False),
             statement_timeout=statement_timeout,
             lock_timeout=lock_timeout,
             options={**_options(parsed), **engine_options},
         )
-        layout = PrismaLayout(schema or _given(parsed, "schema"), names_calls=tool_calls_in_metadata)
+        layout = PrismaLayout(schema or schema_of(parsed), names_calls=tool_calls_in_metadata)
         self._database = PostgreSQLDatabase(source, layout)
 
     def open(self, *, project: str = "default", own_pool: bool = False) -> Store:
@@ -106,6 +106,16 @@ class PrismaStorageAdapter:
 
     def __repr__(self) -> str:
         return f"PrismaStorageAdapter({self._database.shown})"
+
+
+def for_driver(url: "sa.URL") -> "sa.URL":
+    """The URL without what only Prisma understands."""
+    return url.difference_update_query(_FOR_PRISMA)
+
+
+def schema_of(url: "sa.URL") -> str | None:
+    """The schema with Prisma's tables, if the URL says it."""
+    return _given(url, "schema")
 
 
 def _given(url: "sa.URL", name: str) -> str | None:

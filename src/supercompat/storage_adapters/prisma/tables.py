@@ -166,6 +166,9 @@ SIDES: Final = {
 class PrismaTables:
     """The tables of one flavour, and a view of each with its side table, for the statements that only read.
 
+    Args:
+        has_sides: whether the database has the side tables; where not, nothing can be written.
+
     Attributes:
         now: the moment of the transaction, as a column takes it.
         tick: what lies between two moments at least.
@@ -174,8 +177,9 @@ class PrismaTables:
     `thread_id`, `run_id`, and `seq`, which orders the rows.
     """
 
-    def __init__(self, flavour: Flavour) -> None:
+    def __init__(self, flavour: Flavour, *, has_sides: bool = True) -> None:
         self.flavour = flavour
+        self._has_sides = has_sides
         now = "now()" if flavour.has_zones else "(now() AT TIME ZONE 'UTC')"
         self.now: sa.ColumnElement[Any] = sa.literal_column(now)
         self.tick: sa.ColumnElement[Any] = sa.literal_column(f"interval '{flavour.tick} microseconds'")
@@ -251,7 +255,8 @@ class PrismaTables:
 
     def _view(self, table: sa.Table, side: sa.Table, *, hides: bool = False) -> sa.Subquery:
         text = sa.cast(table.c.id, sa.Text)
-        own = [column.label(f"side_{column.name}") for column in side.c if column.name != "id"]
+        beside = side if self._has_sides else _empty(side)
+        own = [column.label(f"side_{column.name}") for column in beside.c if column.name != "id"]
         known = {"threadId": "thread_id", "runId": "run_id"}
         view = sa.select(
             *table.c,
@@ -260,13 +265,19 @@ class PrismaTables:
             sa.literal_column("'default'", sa.String).label("project"),
             # Together they are unique: Node may write several rows at one moment.
             sa.func.row(table.c.createdAt, table.c.id).label("seq"),
-        ).select_from(table.outerjoin(side, side.c.id == text))
+        ).select_from(table.outerjoin(beside, beside.c.id == text))
         if hides:
-            view = view.where(side.c.hidden.is_not(True))
+            view = view.where(beside.c.hidden.is_not(True))
         return view.subquery(f"{table.name}_view")
 
 
+def _empty(side: sa.Table) -> sa.Subquery:
+    """What stands for a side table where there is none."""
+    columns = (sa.cast(sa.null(), column.type).label(column.name) for column in side.c)
+    return sa.select(*columns).where(sa.false()).subquery()
+
+
 @cache
-def tables_of(flavour: Flavour) -> PrismaTables:
+def tables_of(flavour: Flavour, *, has_sides: bool = True) -> PrismaTables:
     """The tables of a flavour; one object for each, so that statements are made once."""
-    return PrismaTables(flavour)
+    return PrismaTables(flavour, has_sides=has_sides)

@@ -102,7 +102,7 @@ def recognize(context: ExceptionContext) -> None:
         context.is_disconnect = True
 
 
-def translated(error: Exception, engine: AsyncEngine, stage: Stage = "work") -> StorageError:
+def translated(error: Exception, engine: AsyncEngine | sa.Engine, stage: Stage = "work") -> StorageError:
     """Our error for SQLAlchemy's, without statements, values and secrets."""
     if isinstance(error, PoolTimeoutError):
         return exhausted(engine)
@@ -115,7 +115,7 @@ def translated(error: Exception, engine: AsyncEngine, stage: Stage = "work") -> 
     return StorageError(f"{place(engine.url)}: {text.rstrip('.')}.")
 
 
-def exhausted(engine: AsyncEngine) -> StorageError:
+def exhausted(engine: AsyncEngine | sa.Engine) -> StorageError:
     """No connection came free."""
     return StorageError(
         f"{place(engine.url)}: all connections of the pool were in use for too long; raise pool_size or pool_timeout."

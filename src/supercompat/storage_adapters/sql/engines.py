@@ -33,6 +33,8 @@ CONNECTION: Final = {
 #: for the locks, to take over what that has left.
 LONGEST_PAUSE: Final = 5.0
 
+_HERE: Final = {"localhost", "127.0.0.1", "::1"}
+
 SECRETS: Final = {"password", "sslpassword"}
 
 
@@ -83,6 +85,28 @@ def from_url(
     return Source(make, True, repr(shown(url)))
 
 
+def reader(url: sa.URL) -> sa.Engine:
+    """An engine without an event loop, for one connection, through psycopg.
+
+    Raises:
+        ConfigurationError: the URL makes no sense.
+        MissingExtraError: psycopg is not installed.
+    """
+    own = {name: value for name, value in CONNECTION.items() if name not in url.query}
+    try:
+        return sa.create_engine(
+            url,
+            poolclass=sa.NullPool,
+            hide_parameters=True,
+            # Behind a pooler what is prepared would be left to others.
+            connect_args={**own, "prepare_threshold": None},
+        )
+    except ImportError:
+        raise _not_installed(url) from None
+    except (ArgumentError, TypeError, ValueError) as error:
+        raise ConfigurationError(f"The engine can't be made: {error}") from None
+
+
 def from_function(function: Callable[[], object]) -> Source:
     """Engines that a function of the user's makes for us."""
     name = getattr(function, "__qualname__", type(function).__name__)
@@ -130,6 +154,16 @@ def place(url: sa.URL) -> str:
     host = url.host or url.query.get("host") or "the local server"
     port = f":{url.port}" if url.port else ""
     return f"PostgreSQL database {url.database or url.username or ''} at {host}{port}"
+
+
+def same_database(one: sa.URL, other: sa.URL) -> bool:
+    """Whether two URLs name one database of one server, as far as they tell."""
+    return _database_of(one) == _database_of(other)
+
+
+def _database_of(url: sa.URL) -> tuple[object, ...]:
+    host = url.host or url.query.get("host")
+    return None if host in _HERE else host, url.port or 5432, url.database or url.username
 
 
 def upgrade_command(url: sa.URL, schema: str | None) -> str:
