@@ -20,9 +20,18 @@ from supercompat.testing import (
     ScriptedModel,
     ScriptedServer,
     call,
+    code_interpreter,
+    computer_call,
+    file_citation,
+    file_search,
+    image_generation,
+    mcp_call,
+    mcp_tools,
     reasoning,
     text,
     tool_calls,
+    url_citation,
+    web_search,
 )
 from tests.prisma.node import node
 from tests.server.processes import Served
@@ -38,6 +47,16 @@ def groq(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedSe
     with ScriptedServer() as server:
         monkeypatch.setenv("GROQ_BASE_URL", server.url)
         monkeypatch.setenv("GROQ_API_KEY", "test-key")
+        yield server
+
+
+@pytest.fixture
+def gpt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
+    """A server with OpenAI's wire that its SDK finds by its own environment variables."""
+    monkeypatch.chdir(tmp_path)
+    with ScriptedServer() as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        monkeypatch.setenv("OPENAI_API_KEY", "test-key")
         yield server
 
 
@@ -176,6 +195,86 @@ def test_own_tests(pytester: pytest.Pytester) -> None:
     pytester.runpytest_inprocess().assert_outcomes(passed=3, warnings=None)
 
 
+# Those of the Responses API
+
+
+def test_responses(
+    groq: ScriptedServer,
+    make_prisma_url: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"{make_prisma_url('uuid')}?schema=public")
+    groq.reply(text("The Dodgers."))
+    run("responses")
+    assert capsys.readouterr().out.splitlines() == ["user", "The Dodgers."]
+    assert [asked.path for asked in groq.requests] == ["/openai/v1/responses"]
+
+
+def test_file_search(
+    gpt: ScriptedServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VECTOR_STORE_ID", "vs_1")
+    found: dict[str, Any] = {
+        "file_id": "file-1",
+        "filename": "plan.txt",
+        "score": 0.5,
+        "text": "5",
+        "attributes": {},
+    }
+    gpt.reply(file_search("budget", results=[found]) + text("It is 5", file_citation("file-1", "plan.txt")))
+    run("file_search")
+    assert capsys.readouterr().out.splitlines() == [
+        "found plan.txt, score 0.5",
+        "It is 5【4:0†plan.txt】",
+        "【4:0†plan.txt】 is file-1",
+    ]
+    assert gpt.requests[0].body["tools"] == [{"type": "file_search", "vector_store_ids": ["vs_1"]}]
+
+
+def test_code_interpreter(gpt: ScriptedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = code_interpreter("plot(", "x**2)", images=["data:image/png;base64,AAAA"])
+    gpt.reply(code + text("Here it is."))
+    run("code_interpreter")
+    assert capsys.readouterr().out.splitlines() == ["plot(x**2)", "plot.png", "Here it is."]
+    assert (tmp_path / "plot.png").read_bytes() == b"\0\0\0"
+
+
+def test_web_search(gpt: ScriptedServer, capsys: pytest.CaptureFixture[str]) -> None:
+    said = text("Tove Jansson", url_citation("https://moomin.example", "Moomins"), ".")
+    gpt.reply(web_search("moomins") + said)
+    run("web_search")
+    call, answer, cited = capsys.readouterr().out.splitlines()
+    assert call.startswith('web_search({"type": "search", "query": "moomins"')
+    assert [answer, cited] == ["Tove Jansson.", "'Tove Jansson': https://moomin.example"]
+
+
+def test_mcp(gpt: ScriptedServer, capsys: pytest.CaptureFixture[str]) -> None:
+    listed = mcp_tools("wiki", "search")
+    gpt.reply(listed + mcp_call("wiki", "search", '{"q": "moomins"}', output="Trolls.") + text("Trolls."))
+    run("mcp")
+    assert capsys.readouterr().out.splitlines() == [
+        'mcp:wiki.search({"q": "moomins"}): Trolls.',
+        "Trolls.",
+    ]
+
+
+def test_image_generation(gpt: ScriptedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gpt.reply(image_generation("AAAA", revised_prompt="A cat.") + text("A cat."))
+    run("image_generation")
+    assert capsys.readouterr().out.splitlines() == ["cat.png", "A cat."]
+    assert (tmp_path / "cat.png").read_bytes() == b"\0\0\0"
+
+
+def test_computer_use(gpt: ScriptedServer, capsys: pytest.CaptureFixture[str]) -> None:
+    check = {"id": "cu_sc_1", "code": "malicious_instructions", "message": "Look at it."}
+    click = {"type": "click", "button": "left", "x": 7, "y": 9}
+    gpt.reply(computer_call(click, safety_checks=[check]), text("Pressed."))
+    run("computer_use")
+    assert capsys.readouterr().out.splitlines() == ["click at 7, 9", "The run is completed.", "Pressed."]
+    assert gpt.requests[1].body["input"][-1]["acknowledged_safety_checks"] == [check]
+
+
 # Those that need no key
 
 
@@ -252,9 +351,10 @@ def test_resumed_stream(
 def test_each_example_is_tested() -> None:
     names = {path.stem for path in (ROOT / "examples").glob("*.py")}
     without_key = {"cancel", "dropped_line", "two_runs", "missing_output", "image"}
+    hosted = {"file_search", "code_interpreter", "web_search", "mcp", "image_generation", "computer_use"}
     with_a_server = {"resumed_stream", "mounted"}
-    others = {"quickstart", "async_stream", "function_tool", "three_providers", "prisma_tables", "own_tests"}
-    assert names == others | without_key | with_a_server
+    others = {"quickstart", "async_stream", "function_tool", "three_providers", "own_tests", "responses"}
+    assert names == others | hosted | without_key | with_a_server | {"prisma_tables"}
 
 
 @pytest.mark.parametrize("framework", ["starlette", "fastapi"])

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from supercompat.client_adapters.google import GoogleClientAdapter
     from supercompat.client_adapters.groq import GroqClientAdapter
     from supercompat.client_adapters.mistral import MistralClientAdapter
-    from supercompat.client_adapters.openai import OpenAIClientAdapter
+    from supercompat.client_adapters.openai import AzureOpenAIClientAdapter, OpenAIClientAdapter
     from supercompat.options import Options
     from supercompat.run_adapters.completions import CompletionsRunAdapter
+    from supercompat.run_adapters.responses import ResponsesRunAdapter
     from supercompat.server.asgi import asgi_app
     from supercompat.server.options import ServerOptions
     from supercompat.storage_adapters.memory import MemoryStorageAdapter
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnthropicClientAdapter",
+    "AzureOpenAIClientAdapter",
     "CompletionsRunAdapter",
     "GoogleClientAdapter",
     "GroqClientAdapter",
@@ -31,6 +33,7 @@ __all__ = [
     "OpenAIClientAdapter",
     "Options",
     "PrismaStorageAdapter",
+    "ResponsesRunAdapter",
     "SQLAlchemyStorageAdapter",
     "ServerOptions",
     "asgi_app",
@@ -40,6 +43,7 @@ __all__ = [
 
 _HOMES = {
     "AnthropicClientAdapter": "client_adapters.anthropic",
+    "AzureOpenAIClientAdapter": "client_adapters.openai",
     "CompletionsRunAdapter": "run_adapters.completions",
     "GoogleClientAdapter": "client_adapters.google",
     "GroqClientAdapter": "client_adapters.groq",
@@ -48,6 +52,7 @@ _HOMES = {
     "OpenAIClientAdapter": "client_adapters.openai",
     "Options": "options",
     "PrismaStorageAdapter": "storage_adapters.prisma",
+    "ResponsesRunAdapter": "run_adapters.responses",
     "SQLAlchemyStorageAdapter": "storage_adapters.sql",
     "ServerOptions": "server.options",
     "asgi_app": "server.asgi",

@@ -23,6 +23,7 @@ from supercompat.services.chat import Chat
 from supercompat.services.context import Contexts
 from supercompat.services.core import Core
 from supercompat.services.events import Events
+from supercompat.services.images import Images
 from supercompat.services.messages import Messages
 from supercompat.services.runs import Runs
 from supercompat.services.steps import Steps
@@ -239,5 +240,6 @@ def _services(core: Core, connection: Connection) -> Services:
         steps=Steps(core),
         contexts=Contexts(core),
         events=Events(core),
+        images=Images(core),
         chat=Chat(connection),
     )

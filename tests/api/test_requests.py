@@ -30,6 +30,7 @@ from tests.api.bodies import put
 def function_tool(**fields: object) -> FunctionTool:
     body = put(AssistantCreate, "tools", [{"type": "function", "function": {"name": "f", **fields}}])
     [tool] = validate(AssistantCreate, body).tools
+    assert isinstance(tool, FunctionTool)
     return tool
 
 

@@ -398,12 +398,6 @@ def test_infinite_number_in_a_schema(path: str) -> None:
 @pytest.mark.parametrize(
     ("model", "path", "value", "blamed", "what"),
     [
-        (AssistantCreate, "tools[0]", {"type": "file_search"}, "tools[0].type", "file_search"),
-        (AssistantModify, "tools[0].type", "code_interpreter", "tools[0].type", "code_interpreter"),
-        (RunCreate, "tools[0]", {"type": "file_search", "file_search": {}}, "tools[0].type", "file_search"),
-        (RunCreate, "tool_choice", {"type": "file_search"}, "tool_choice.type", "file_search"),
-        (AssistantCreate, "tool_resources.code_interpreter.file_ids", ["file-1"], "", "file_ids"),
-        (ThreadModify, "tool_resources.file_search.vector_store_ids", ["vs_1"], "", "vector_store_ids"),
         (ThreadRunCreate, "thread.tool_resources.file_search.vector_stores", [None], "", "vector_stores"),
         (MessageCreate, "attachments", [{"file_id": "file-1"}], "", "attachments"),
         (

@@ -15,6 +15,7 @@ from mistralai.client.utils import BackoffStrategy, RetryConfig
 
 from supercompat import (
     AnthropicClientAdapter,
+    AzureOpenAIClientAdapter,
     GoogleClientAdapter,
     GroqClientAdapter,
     MistralClientAdapter,
@@ -80,6 +81,23 @@ def _on_openai(make: Callable[..., Any]) -> Dialect:
     return Dialect(ScriptedServer, partial(_stainless, make, "/v1"), OpenAIClientAdapter, "gpt-5")
 
 
+@asynccontextmanager
+async def _azure(make: Callable[..., Any], url: str, retries: bool) -> AsyncIterator[Any]:
+    client = make(
+        azure_endpoint=url,
+        api_key=KEY,
+        api_version="2025-04-01-preview",
+        timeout=10,
+        max_retries=2 if retries else 0,
+    )
+    yield client
+    await closed(client)
+
+
+def _on_azure(make: Callable[..., Any]) -> Dialect:
+    return Dialect(ScriptedServer, partial(_azure, make), AzureOpenAIClientAdapter, "gpt-5")
+
+
 def _on_groq(make: Callable[..., Any]) -> Dialect:
     return Dialect(ScriptedServer, partial(_stainless, make, ""), GroqClientAdapter, "openai/gpt-oss-120b")
 
@@ -99,6 +117,8 @@ def _on_google(own_pool: bool) -> Dialect:
 DIALECTS = {
     "openai": _on_openai(openai.OpenAI),
     "openai-async": _on_openai(openai.AsyncOpenAI),
+    "azure": _on_azure(openai.AzureOpenAI),
+    "azure-async": _on_azure(openai.AsyncAzureOpenAI),
     "groq": _on_groq(groq.Groq),
     "groq-async": _on_groq(groq.AsyncGroq),
     "anthropic": _on_anthropic(anthropic.Anthropic),

@@ -82,7 +82,7 @@ def test_the_extra_that_brings_an_sdk_is_said():
             assert f"pip install 'supercompat[{row.extra}]'" in str(caught.value)
 
 
-@pytest.mark.parametrize("row", REGISTRY, ids=lambda row: row.package)
+@pytest.mark.parametrize("row", REGISTRY, ids=lambda row: row.adapter)
 def test_a_provider_is_known_wherever_it_is_looked_for(row: Row):
     module, _, adapter = row.adapter.partition(":")
     contracts = {contract["id"]: contract for contract in PYPROJECT["tool"]["importlinter"]["contracts"]}

@@ -1,17 +1,17 @@
 """Every combination of door, kind of provider client and storage that the contract is tested on.
 
 A test asks for `client`. It runs on the first combination; with the marker `core`, on all of them, but of those with
-PostgreSQL only where door and provider client are of one kind. The rest of the product is marked as slow, so that
-`make test-all` has it and `make test` has not. With `--against URL` it runs once, on that server; tests that need
-settings of ours are skipped then.
+PostgreSQL only where door and provider client are of one kind. Two more have the other run adapter. The rest of the
+product is marked as slow, so that `make test-all` has it and `make test` has not. With `--against URL` it runs once, on
+that server; tests that need settings of ours are skipped then.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from typing import Any
+from typing import Any, cast
 
 import openai
 import pytest
@@ -19,19 +19,24 @@ from anyio.from_thread import start_blocking_portal
 from openai import OpenAI
 
 from supercompat import (
+    CompletionsRunAdapter,
     MemoryStorageAdapter,
     OpenAIClientAdapter,
     Options,
     PrismaStorageAdapter,
+    ResponsesRunAdapter,
     ServerOptions,
     SQLAlchemyStorageAdapter,
     asgi_app,
     async_supercompat,
     supercompat,
 )
+from supercompat.run_adapters.base import RunAdapter
 from supercompat.storage_adapters.protocol import StorageAdapter
 from supercompat.testing import ScriptedServer
 from tests.contract.blocking import Blocking
+from tests.contract.chat_words import ChatWords
+from tests.contract.exceptions import exception
 from tests.contract.judge import Judge
 from tests.contract.over_http import Network, network
 
@@ -49,17 +54,21 @@ class Setup:
     provider: str
     storage: str
     over: str = "process"
+    run_adapter: str = "completions"
 
     @property
     def is_core(self) -> bool:
         """Whether tests of the core run on it in `make test` too."""
         if self.storage.startswith("prisma-"):
             return self == OF_PRISMA[0]
-        return self.storage != "postgresql" or self.door == self.provider
+        return self.storage != "postgresql" or (
+            self.door == self.provider and self.run_adapter == "completions"
+        )
 
     def __str__(self) -> str:
         over = "http-" if self.over == "http" else ""
-        return f"{over}{self.door}-{self.provider}-{self.storage}"
+        beside = "" if self.run_adapter == "completions" else f"-{self.run_adapter}"
+        return f"{over}{self.door}-{self.provider}-{self.storage}{beside}"
 
 
 #: A server that somebody else started.
@@ -96,6 +105,8 @@ SETUPS = [
     Setup("sync", "async", "sqlite", "http"),
     Setup("async", "sync", "postgresql", "http"),
     *OF_PRISMA,
+    Setup("sync", "sync", "sqlite", run_adapter="responses"),
+    Setup("async", "async", "postgresql", run_adapter="responses"),
 ]
 
 #: Tests that say nothing over HTTP, and why. `tests/server/test_streams.py` has those that stand for them there.
@@ -107,18 +118,25 @@ NOT_OVER_HTTP = {
 #: What the server is told instead of the client.
 SETTINGS = ("client", "storage", "run_adapter", "models", "options")
 
+RUN_ADAPTERS: dict[str, Callable[[], RunAdapter]] = {
+    "completions": CompletionsRunAdapter,
+    "responses": ResponsesRunAdapter,
+}
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    spread(metafunc, SETUPS)
+
+
+def spread(metafunc: pytest.Metafunc, setups: Sequence[Setup]) -> None:
+    """Let a test run on those of the setups that it fits; the product of them all is slow."""
     if "setup" not in metafunc.fixturenames:
         return
     if metafunc.config.getoption("--against"):
         metafunc.parametrize("setup", [pytest.param(ELSEWHERE, id="http")])
         return
-    setups = [
-        each for each in SETUPS if each.over != "http" or metafunc.function.__name__ not in NOT_OVER_HTTP
-    ]
+    setups = [each for each in setups if _fits(each, metafunc.function.__name__)]
     is_core = metafunc.definition.get_closest_marker("core") is not None
-    setups = [each for each in setups if each not in OF_PRISMA or _can_be_kept(metafunc.definition)]
     quick = [each for each in setups if each.is_core] if is_core else setups[:1]
     params = [
         pytest.param(setup, id=str(setup), marks=[] if setup in quick else [pytest.mark.slow])
@@ -127,17 +145,24 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("setup", params)
 
 
-def _can_be_kept(test: pytest.Item) -> bool:
-    """Whether Prisma's tables can keep what the test asks for."""
-    return test.name not in NOT_WITH_PRISMA
+def _fits(setup: Setup, test: str) -> bool:
+    """Whether the test says something on this setup."""
+    return not (
+        (setup.over == "http" and test in NOT_OVER_HTTP) or (setup in OF_PRISMA and test in NOT_WITH_PRISMA)
+    )
 
 
 @pytest.fixture
-def provider(pytestconfig: pytest.Config) -> Iterator[ScriptedServer]:
+def provider(pytestconfig: pytest.Config, request: pytest.FixtureRequest) -> Iterator[ScriptedServer]:
     """The provider of the model: a server whose answers the test scripts."""
     port = int(str(pytestconfig.getoption("--provider-port"))) if pytestconfig.getoption("--against") else 0
+    uses_responses = (
+        "setup" in request.fixturenames and request.getfixturevalue("setup").run_adapter == "responses"
+    )
+    if uses_responses and (why := exception(request.node.name)):
+        pytest.skip(why)
     with ScriptedServer(port=port) as server:
-        yield server
+        yield cast(ScriptedServer, ChatWords(server)) if uses_responses else server
 
 
 MakeClient = Callable[..., OpenAI]
@@ -200,6 +225,7 @@ def _maker(
         settings: dict[str, Any] = {
             "client": OpenAIClientAdapter(inner),
             "storage": storage,
+            "run_adapter": RUN_ADAPTERS[setup.run_adapter](),
             "options": Options(drain=0),
             **given,
         }

@@ -52,8 +52,25 @@ def test_what_can_not_be_stored_ends_the_run() -> None:
 class BrokenAtTheEnd:
     """A run adapter that can't leave its pass in peace."""
 
+    def check(self, adapters: object) -> None:
+        """All will do."""
+
     def driver(self, connection: object) -> "BrokenAtTheEnd":
         return self
+
+    def hosted_tools(self, model: object) -> frozenset[str]:
+        return frozenset()
+
+    def can_resume(self, model: object, handle: object) -> bool:
+        return False
+
+    def resume(
+        self, request: object, handle: object
+    ) -> AbstractAsyncContextManager[AsyncIterator[ModelEvent]]:
+        return self._drive()
+
+    async def cancel(self, model: object, handle: object) -> None:
+        """Nothing goes on."""
 
     def context_window(self, model: str) -> int:
         return 8_192

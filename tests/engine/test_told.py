@@ -25,6 +25,7 @@ from supercompat.wire.objects import (
     MessageCreationDetails,
     Run,
     RunStep,
+    StepCall,
     Text,
     TextContent,
     ToolCallsDetails,
@@ -208,7 +209,9 @@ def answer_calls(world: World) -> list[AssistantEvent]:
     waiting = next(step for step in world.steps.values() if step.status == "in_progress")
     assert isinstance(waiting.step_details, ToolCallsDetails)
     calls = [
-        call.changed(function=call.function.changed(output="x")) for call in waiting.step_details.tool_calls
+        call.changed(function=call.function.changed(output="x"))
+        for call in waiting.step_details.tool_calls
+        if isinstance(call, StepCall)
     ]
     step = waiting.changed(step_details=ToolCallsDetails(tool_calls=calls))
     step = world.steps[step.id] = ended_step(step, "completed", NOW, Usage())
@@ -300,6 +303,7 @@ def parts_of(world: World) -> Iterator[tuple[tuple[str, int], str]]:
     for id, step in world.steps.items():
         if isinstance(step.step_details, ToolCallsDetails):
             for index, call in enumerate(step.step_details.tool_calls):
+                assert isinstance(call, StepCall)
                 yield (id, index), call.function.arguments
 
 

@@ -11,7 +11,7 @@ import openai
 import pytest
 from openai import OpenAI
 
-from supercompat import OpenAIClientAdapter, Options, supercompat
+from supercompat import OpenAIClientAdapter, Options, ResponsesRunAdapter, supercompat
 from supercompat.testing import ScriptedServer
 from tests.processes.worker import Settings, storage_at
 from tests.processes.workers import PATIENCE, Nursery, Worker
@@ -54,22 +54,26 @@ class Scene:
         *,
         hold_at: Literal["queued", "cancelling"] | None = None,
         in_transaction: bool = False,
+        background: bool = False,
         **options: Any,
     ) -> Worker:
         """Another process with a client; options are those of `Options`, the rest as for `Settings`."""
         given = {**self.options, **options}
-        settings = Settings(self.provider.base_url, self._database, given, hold_at, in_transaction)
+        settings = Settings(
+            self.provider.base_url, self._database, given, hold_at, in_transaction, background
+        )
         worker = self._nursery.take(settings)
         self._stack.callback(worker.close)
         return worker
 
-    def client(self, **options: Any) -> OpenAI:
+    def client(self, *, background: bool = False, **options: Any) -> OpenAI:
         """A client of this process, in use."""
         inner = openai.OpenAI(base_url=self.provider.base_url, api_key="test-key", max_retries=0)
         self._stack.callback(inner.close)
         client = supercompat(
             client=OpenAIClientAdapter(inner),
             storage=storage_at(self._database),
+            run_adapter=ResponsesRunAdapter(background=True) if background else None,
             options=Options(**{**self.options, **options}),
         )
         self._stack.callback(client.close)

@@ -27,6 +27,7 @@ from supercompat import (
     OpenAIClientAdapter,
     Options,
     PrismaStorageAdapter,
+    ResponsesRunAdapter,
     SQLAlchemyStorageAdapter,
     supercompat,
 )
@@ -45,6 +46,7 @@ class Settings:
         options: those of `Options`.
         hold_at: once a run is stored with this status, no further transaction of this process begins.
         in_transaction: instead the whole process stands still, before that transaction is committed.
+        background: the provider goes on with an answer when the process dies.
     """
 
     provider: str
@@ -52,6 +54,7 @@ class Settings:
     options: dict[str, Any] = field(default_factory=dict[str, Any])
     hold_at: Literal["queued", "cancelling"] | None = None
     in_transaction: bool = False
+    background: bool = False
 
 
 def storage_at(database: str) -> StorageAdapter:
@@ -148,7 +151,11 @@ class Worker:
             storage = Holding(storage, settings, lambda: self.say(HELD))
         given: dict[str, Any] = {"drain": 0, **settings.options}
         self.client = supercompat(
-            client=OpenAIClientAdapter(self.provider), storage=storage, options=Options(**given), timeout=600
+            client=OpenAIClientAdapter(self.provider),
+            storage=storage,
+            run_adapter=ResponsesRunAdapter(background=True) if settings.background else None,
+            options=Options(**given),
+            timeout=600,
         )
 
     def begin(self, call: Call) -> None:

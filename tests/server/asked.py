@@ -69,4 +69,6 @@ class Keyring:
         response = await self._client.request(method, path, params=list(query), json=body, headers=headers)
         if response.headers["content-type"].startswith("text/event-stream"):
             return Answer(response.status_code, {"frames": response.text})
+        if response.headers["content-type"].startswith("image/"):
+            return Answer(response.status_code, {"image": response.content.hex()})
         return Answer(response.status_code, response.json())

@@ -26,7 +26,9 @@ Ids = Mapping[str, str]
 
 TOOL = {"type": "function", "function": {"name": "get_time"}}
 
+# A file's id has that of its step in it, and so comes before it.
 PREFIXES = {
+    "file": "file-",
     "assistant": "asst_",
     "thread": "thread_",
     "message": "msg_",
@@ -83,6 +85,7 @@ CASES = {
     "GET /threads/{thread}/runs/{run}/steps/{step}": Case(),
     "GET /threads/{thread}/runs/{run}/context": Case(),
     "GET /threads/{thread}/runs/{run}/events": Case(),
+    "GET /files/{file}/content": Case(),
     "POST /chat/completions": Case(CHAT),
     "GET /models": Case(),
     "GET /models/{model}": Case(is_shared=True),
@@ -127,7 +130,7 @@ class Asking:
     ask: Ask
 
     async def seed(self, project: str) -> Belongings:
-        """Give a project something of everything. The model has to call a tool if it is given one."""
+        """Give a project something of everything. The model calls a tool if it is given one, and draws if not."""
         assistant = (await self._made(project, "/assistants", {"model": "gpt-4o"}))["id"]
         found = [await self._conversation(project, assistant, tools) for tools in ([], [TOOL])]
         return Belongings(*found)
@@ -145,10 +148,12 @@ class Asking:
         while run["status"] not in {"completed", "requires_action"}:
             run = await self._got(project, f"{path}/runs/{run['id']}")
         calls = run["required_action"]["submit_tool_outputs"]["tool_calls"] if tools else [{"id": "call_0"}]
-        message = (await self._got(project, f"{path}/messages"))["data"][0]["id"]
+        message = (await self._got(project, f"{path}/messages"))["data"][0]
+        images = [part["image_file"]["file_id"] for part in message["content"] if "image_file" in part]
         step = (await self._got(project, f"{path}/runs/{run['id']}/steps"))["data"][0]["id"]
-        ids = {"assistant": assistant, "thread": thread, "message": message, "run": run["id"], "step": step}
-        return {**ids, "call": calls[0]["id"]}
+        file = images[0] if images else f"file-{step}-0"
+        ids = {"file": file, "assistant": assistant, "thread": thread, "message": message["id"]}
+        return {**ids, "run": run["id"], "step": step, "call": calls[0]["id"]}
 
     async def _made(self, project: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         answer = await self.ask(project, "POST", path, body, ())

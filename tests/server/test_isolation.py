@@ -1,12 +1,14 @@
 """What one project owns is invisible to every other, proven for every operation of the route table."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
 from supercompat import MemoryStorageAdapter, SQLAlchemyStorageAdapter
 from supercompat.api.routes import ROUTES
+from supercompat.model.events import HostedCallDone, HostedCallStarted, ModelEvent
 from supercompat.model.request import ModelRequest
 from supercompat.storage_adapters.protocol import PageQuery, StorageAdapter, Transaction
 from supercompat.testing import Reply, ScriptedModel, call, text, tool_calls
@@ -34,8 +36,21 @@ class Provider(ScriptedModel):
 
 
 class Connected(ScriptedConnection):
+    @asynccontextmanager
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[ModelEvent]]:
+        async with super().stream(request) as said:
+            yield said if request.tools else _drawn(said)
+
     async def models(self) -> list[dict[str, Any]]:
         return [{"id": "gpt-4o", "object": "model", "created": 1, "owned_by": "me"}]
+
+
+async def _drawn(said: AsyncIterator[ModelEvent]) -> AsyncIterator[ModelEvent]:
+    """An image, and what is said of it."""
+    yield HostedCallStarted("ig_1", "function", "image_generation")
+    yield HostedCallDone("ig_1", image="data:image/png;base64,AAAA")
+    async for event in said:
+        yield event
 
 
 def reply(request: ModelRequest) -> Reply:

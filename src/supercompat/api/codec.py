@@ -9,6 +9,7 @@ from pydantic import BaseModel, SerializeAsAny
 from supercompat.api.exchange import Frames, Request
 from supercompat.api.routes import Answer, Route
 from supercompat.api.validation import parse_json, parse_query, validate
+from supercompat.services.images import Image
 from supercompat.storage_adapters.protocol import Page
 from supercompat.wire.objects import Resource, WireObject
 
@@ -41,6 +42,8 @@ def encode(answer: Answer) -> tuple[str, bytes | Frames]:
     """Content type and body of a successful answer. JSON is indented by two spaces, as on the wire."""
     if isinstance(answer, AsyncGenerator):
         return EVENTS, answer
+    if isinstance(answer, Image):
+        return answer.type, answer.data
     if isinstance(answer, Page):
         answer = _list_object(answer)
     if isinstance(answer, WireObject):

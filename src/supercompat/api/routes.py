@@ -13,6 +13,7 @@ from supercompat.services.assistants import Assistants
 from supercompat.services.chat import Chat
 from supercompat.services.context import Contexts
 from supercompat.services.events import Events
+from supercompat.services.images import Image, Images
 from supercompat.services.messages import Messages
 from supercompat.services.runs import Runs, is_resting
 from supercompat.services.steps import Steps
@@ -22,7 +23,7 @@ from supercompat.wire import requests as wire
 from supercompat.wire.objects import Run, WireObject
 
 #: What an operation gives back; `codec.encode` knows each kind.
-Answer: TypeAlias = WireObject | Page[Any] | Mapping[str, Any] | AsyncGenerator[bytes, None]
+Answer: TypeAlias = WireObject | Image | Page[Any] | Mapping[str, Any] | AsyncGenerator[bytes, None]
 
 #: Milliseconds after which the SDK's poll helper asks again (C-176).
 POLL_AFTER = "250"
@@ -37,6 +38,7 @@ class Services:
     steps: Steps
     contexts: Contexts
     events: Events
+    images: Images
     chat: Chat
 
 
@@ -166,12 +168,13 @@ ROUTES = (
     Route(
         "GET",
         "/threads/{}/runs/{}/steps/{}",
-        lambda s, c: s.steps.retrieve(c.ids[0], c.ids[1], c.ids[2]),
+        lambda s, c: s.steps.retrieve(c.ids[0], c.ids[1], c.ids[2], c.query),
         query=wire.IncludeQuery,
     ),
     # Extensions: the API has no such operations.
     Route("GET", "/threads/{}/runs/{}/context", lambda s, c: s.contexts.retrieve(c.ids[0], c.ids[1])),
     Route("GET", "/threads/{}/runs/{}/events", _resume_events, query=wire.EventsQuery),
+    Route("GET", "/files/{}/content", lambda s, c: s.images.content(c.ids[0])),
     Route("POST", "/chat/completions", _complete_chat, wire.ChatCreate),
     Route("GET", "/models", _list_models),
     Route("GET", "/models/{*}", lambda s, c: s.chat.model(c.ids[0])),

@@ -64,6 +64,89 @@ class Connection(Protocol):
         ...
 
 
+#: All tools of OpenAI's that the provider carries out by itself, or that are no functions.
+HOSTED_TOOLS = frozenset(
+    {
+        "code_interpreter",
+        "computer",
+        "computer_use_preview",
+        "file_search",
+        "image_generation",
+        "mcp",
+        "web_search",
+        "web_search_preview",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ResponsesSupport:
+    """What a provider's Responses API can do.
+
+    Args:
+        hosted_tools: by their `type`.
+        stores: whether it keeps its answers unless it is told otherwise.
+        can_store: whether it keeps them, and goes on in the background, if it is told to.
+    """
+
+    hosted_tools: frozenset[str] = HOSTED_TOOLS
+    stores: bool = False
+    can_store: bool = True
+
+
+class Responses(Protocol):
+    """A provider's Responses API."""
+
+    def hosted_tools(self, model: str | None) -> frozenset[str]:
+        """The tools, by their `type`, that the provider of this model carries out; for None, of any model."""
+        ...
+
+    def can_resume(self, model: str, handle: Mapping[str, Any]) -> bool:
+        """Whether `answer` can pick up what goes on under this handle. Asks nobody."""
+        ...
+
+    def answer(
+        self,
+        request: ModelRequest,
+        *,
+        store: bool | None,
+        background: bool,
+        handle: Mapping[str, Any] | None = None,
+    ) -> AbstractAsyncContextManager[AsyncIterator[ModelEvent]]:
+        """As `Connection.stream`.
+
+        Args:
+            store: whether the provider keeps the answer; None for what it does by itself.
+            background: whether it goes on when the context is left.
+            handle: what a `BackgroundStarted` told: that answer is read again, from its beginning.
+        """
+        ...
+
+    async def cancel(self, model: str, handle: Mapping[str, Any]) -> None:
+        """End what goes on in the background.
+
+        Raises:
+            ProviderError
+        """
+        ...
+
+
+@runtime_checkable
+class ResponsesConnection(Protocol):
+    """A connection whose provider has the Responses API."""
+
+    @property
+    def responses(self) -> Responses: ...
+
+
+@runtime_checkable
+class ResponsesClientAdapter(Protocol):
+    """A client adapter that makes such connections."""
+
+    @property
+    def responses(self) -> ResponsesSupport: ...
+
+
 @runtime_checkable
 class ClientAdapter(Protocol):
     """Translates between the neutral model types and one provider, through that provider's own SDK client."""

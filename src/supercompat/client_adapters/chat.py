@@ -305,7 +305,7 @@ def _delta(event: ModelEvent) -> dict[str, Any] | None:
             return {"tool_calls": [{"index": index, "function": {"arguments": text}}]}
         case ProviderStateReported(state):
             return {"provider_state": dict(state)}
-        case UsageReported() | Finished():
+        case _:
             return None
 
 

@@ -9,6 +9,7 @@ from supercompat.client_adapters.base import ChatAnswer
 from supercompat.client_adapters.chunks import close
 from supercompat.client_adapters.errors import provider_errors
 from supercompat.client_adapters.openai_wire import AnswerReader, MaxTokensField, request_body
+from supercompat.client_adapters.responses import ResponsesQuirks, StainlessResponses
 from supercompat.client_adapters.stainless import Channel, Resource
 from supercompat.client_adapters.threads import ProviderThreads
 from supercompat.model.events import ModelEvent
@@ -24,6 +25,7 @@ class Quirks:
     """How a provider deviates from OpenAI.
 
     Args:
+        responses: how its Responses API does.
         max_tokens_field: the name of the field for the upper bound of an answer.
         usage_option: whether a stream has to be asked to report its usage.
         streams_schemas: whether an answer that has to fit a JSON schema can be streamed; else it comes at once.
@@ -32,6 +34,7 @@ class Quirks:
         chat_body: makes the body that is sent from that of a chat request which is passed through.
     """
 
+    responses: ResponsesQuirks
     max_tokens_field: MaxTokensField = "max_completion_tokens"
     usage_option: bool = True
     streams_schemas: bool = True
@@ -47,6 +50,9 @@ class CompletionsConnection:
         client: the user's. It is never changed nor closed, and referred to for as long as the connection lives.
         own_pool: whether the loop is not the one that an asynchronous client belongs to.
         threads: those for a synchronous client; None for 64 of its own.
+
+    Attributes:
+        responses: the client's Responses API.
     """
 
     def __init__(
@@ -55,6 +61,7 @@ class CompletionsConnection:
         self._client = client
         self._quirks = quirks
         self._channel = Channel(client, _RESOURCE, own_pool=own_pool, threads=threads)
+        self.responses = StainlessResponses(client, self._channel, quirks.responses)
 
     def context_window(self, model: str) -> int:
         return self._quirks.context_window or context_window(model)

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+from supercompat.client_adapters.base import ResponsesSupport
 from supercompat.client_adapters.completions import CompletionsConnection, Quirks
 from supercompat.client_adapters.fetch import ImageFetcher
+from supercompat.client_adapters.responses import ResponsesQuirks
 from supercompat.client_adapters.stainless import is_asynchronous
 from supercompat.client_adapters.threads import ProviderThreads
 
@@ -30,7 +32,13 @@ def _nameless(message: object) -> object:
     return {name: value for name, value in members.items() if name != "name"}
 
 
-_QUIRKS = Quirks(usage_option=False, streams_schemas=False, chat_body=_chat_body)
+_RESPONSES = ResponsesQuirks(
+    ResponsesSupport(frozenset({"code_interpreter", "mcp"}), can_store=False),
+    path="/openai/v1/responses",
+    streams_schemas=False,
+    has_extras=False,
+)
+_QUIRKS = Quirks(_RESPONSES, usage_option=False, streams_schemas=False, chat_body=_chat_body)
 
 
 class GroqClientAdapter:
@@ -48,6 +56,11 @@ class GroqClientAdapter:
     def __init__(self, client: "Groq | AsyncGroq") -> None:
         is_asynchronous(client)
         self._client = client
+
+    @property
+    def responses(self) -> ResponsesSupport:
+        """What its Responses API can do. Groq keeps no answers."""
+        return _RESPONSES.support
 
     def connect(
         self, *, own_pool: bool, threads: ProviderThreads | None = None, images: ImageFetcher | None = None

@@ -3,19 +3,21 @@
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from supercompat.client_adapters.base import ResponsesSupport
 from supercompat.client_adapters.completions import CompletionsConnection, ForcedToolChoice, Quirks
 from supercompat.client_adapters.fetch import ImageFetcher
 from supercompat.client_adapters.openai_wire import MaxTokensField
+from supercompat.client_adapters.responses import ResponsesQuirks
 from supercompat.client_adapters.stainless import is_asynchronous
 from supercompat.client_adapters.threads import ProviderThreads
-from supercompat.errors import ConfigurationError
+from supercompat.errors import ConfigurationError, UnknownClientError
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI, OpenAI
+    from openai import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI
 
-#: Where `max_tokens` is refused for some models. Elsewhere it is the name that is understood: Ollama, LM Studio and
-#: older llama.cpp ignore the new one, Mistral refuses it.
-_HOSTS_OF_NEW_NAME = (
+#: OpenAI's own, and Azure's. Here `max_tokens` is refused for some models. Elsewhere it is the name that is understood:
+#: Ollama, LM Studio and older llama.cpp ignore the new one, Mistral refuses it.
+_OPENAI_HOSTS = (
     "openai.com",
     "openai.azure.com",
     "cognitiveservices.azure.com",
@@ -60,10 +62,16 @@ class OpenAIClientAdapter:
         self._forced_tool_choice: ForcedToolChoice = forced_tool_choice
         self._max_tokens_field: MaxTokensField | None = max_tokens_field
 
+    @property
+    def responses(self) -> ResponsesSupport:
+        """What the server's Responses API can do. That a server keeps its answers is certain only of OpenAI's own."""
+        return ResponsesSupport(stores=_is_of_openai(str(self._client.base_url)))
+
     def connect(
         self, *, own_pool: bool, threads: ProviderThreads | None = None, images: ImageFetcher | None = None
     ) -> CompletionsConnection:
         quirks = Quirks(
+            ResponsesQuirks(self.responses),
             max_tokens_field=self._max_tokens_field or _max_tokens_field(str(self._client.base_url)),
             forced_tool_choice=self._forced_tool_choice,
             context_window=self._context_window,
@@ -71,7 +79,37 @@ class OpenAIClientAdapter:
         return CompletionsConnection(self._client, quirks, own_pool=own_pool, threads=threads)
 
 
+class AzureOpenAIClientAdapter(OpenAIClientAdapter):
+    """Answers with an `openai.AzureOpenAI` or `AsyncAzureOpenAI`. A model's name is that of a deployment.
+
+    Args:
+        client: stays the user's: its key or token, endpoint, timeouts and retries hold, and it is never changed nor
+            closed.
+        context_window: as for `OpenAIClientAdapter`: deployments often have names that say nothing of their model.
+
+    Raises:
+        ConfigurationError: an option is out of range.
+        UnknownClientError: `client` is something else.
+    """
+
+    def __init__(
+        self, client: "AzureOpenAI | AsyncAzureOpenAI", *, context_window: int | None = None
+    ) -> None:
+        if not any(kind.__name__ == "BaseAzureClient" for kind in type(client).__mro__):
+            kind = type(client)
+            raise UnknownClientError(f"{kind.__module__}.{kind.__qualname__} is no client for Azure OpenAI.")
+        super().__init__(client, max_tokens_field="max_completion_tokens", context_window=context_window)
+
+    @property
+    def responses(self) -> ResponsesSupport:
+        """What Azure's Responses API can do."""
+        return ResponsesSupport(stores=True)
+
+
 def _max_tokens_field(base_url: str) -> MaxTokensField:
+    return "max_completion_tokens" if _is_of_openai(base_url) else "max_tokens"
+
+
+def _is_of_openai(base_url: str) -> bool:
     host = f".{urlsplit(base_url).hostname}"
-    new = any(host.endswith(f".{known}") for known in _HOSTS_OF_NEW_NAME)
-    return "max_completion_tokens" if new else "max_tokens"
+    return any(host.endswith(f".{known}") for known in _OPENAI_HOSTS)

@@ -54,6 +54,8 @@ REGISTRY = (
     Row("google.genai", ("Client",), "google:GoogleClientAdapter", "google"),
     Row("groq", ("Groq", "AsyncGroq"), "groq:GroqClientAdapter", "groq"),
     Row("mistralai", ("Mistral", "MistralAzure", "MistralGCP"), "mistral:MistralClientAdapter", "mistral"),
+    # Before its bases, of which it is a client too.
+    Row("openai", ("AzureOpenAI", "AsyncAzureOpenAI"), "openai:AzureOpenAIClientAdapter", None),
     Row("openai", ("OpenAI", "AsyncOpenAI"), "openai:OpenAIClientAdapter", None),
 )
 

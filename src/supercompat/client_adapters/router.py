@@ -1,12 +1,18 @@
 """Several client adapters behind one: the model's name decides."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from supercompat.client_adapters.base import ChatAnswer, ClientAdapter, Connection
+from supercompat.client_adapters.base import (
+    ChatAnswer,
+    ClientAdapter,
+    Connection,
+    Responses,
+    ResponsesConnection,
+)
 from supercompat.client_adapters.fetch import ImageFetcher
 from supercompat.client_adapters.threads import ProviderThreads
 from supercompat.errors import ProviderError
@@ -80,6 +86,7 @@ class _RoutedConnection:
     def __init__(self, router: ModelRouter, connections: Mapping[int, Connection]) -> None:
         self._router = router
         self._connections = connections
+        self.responses = _RoutedResponses(self.route, connections.values())
 
     def context_window(self, model: str) -> int:
         name = self._router.provider_name(model)
@@ -91,14 +98,14 @@ class _RoutedConnection:
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[ModelEvent]]:
-        name, connection = self._route(request.model)
+        name, connection = self.route(request.model)
         async with connection.stream(replace(request, model=name)) as events:
             yield events
 
     @asynccontextmanager
     async def chat(self, params: Mapping[str, Any]) -> AsyncIterator[ChatAnswer]:
         asked = str(params.get("model") or "")
-        name, connection = self._route(asked)
+        name, connection = self.route(asked)
         if name == asked:
             async with connection.chat(params) as answer:
                 yield answer
@@ -121,7 +128,12 @@ class _RoutedConnection:
             for connection in self._connections.values():
                 stack.push_async_callback(connection.aclose)
 
-    def _route(self, model: str) -> tuple[str, Connection]:
+    def route(self, model: str) -> tuple[str, Connection]:
+        """What the provider of this model calls it, and the connection to it.
+
+        Raises:
+            ProviderError: nobody serves it.
+        """
         name = self._router.provider_name(model)
         adapter = self._router.adapter(name)
         if adapter is None:
@@ -131,6 +143,55 @@ class _RoutedConnection:
                 body={"type": "invalid_request_error", "param": "model", "code": "model_not_found"},
             )
         return name, self._connections[id(adapter)]
+
+
+class _RoutedResponses:
+    def __init__(
+        self, route: Callable[[str], tuple[str, Connection]], connections: Iterable[Connection]
+    ) -> None:
+        self._route = route
+        self._connections = list(connections)
+
+    def hosted_tools(self, model: str | None) -> frozenset[str]:
+        if model is None:
+            known = [each for each in self._connections if isinstance(each, ResponsesConnection)]
+            return frozenset[str]().union(*(each.responses.hosted_tools(None) for each in known))
+        try:
+            name, responses = self._responses(model)
+        except ProviderError:
+            return frozenset()
+        return responses.hosted_tools(name)
+
+    def can_resume(self, model: str, handle: Mapping[str, Any]) -> bool:
+        try:
+            name, responses = self._responses(model)
+        except ProviderError:
+            return False
+        return responses.can_resume(name, handle)
+
+    @asynccontextmanager
+    async def answer(
+        self,
+        request: ModelRequest,
+        *,
+        store: bool | None,
+        background: bool,
+        handle: Mapping[str, Any] | None = None,
+    ) -> AsyncIterator[AsyncIterator[ModelEvent]]:
+        name, responses = self._responses(request.model)
+        request = replace(request, model=name)
+        async with responses.answer(request, store=store, background=background, handle=handle) as events:
+            yield events
+
+    async def cancel(self, model: str, handle: Mapping[str, Any]) -> None:
+        name, responses = self._responses(model)
+        await responses.cancel(name, handle)
+
+    def _responses(self, model: str) -> tuple[str, Responses]:
+        name, connection = self._route(model)
+        if not isinstance(connection, ResponsesConnection):
+            raise ProviderError(f"The provider of '{model}' has no Responses API.")
+        return name, connection.responses
 
 
 def _renamed(answer: ChatAnswer, model: str) -> ChatAnswer:

@@ -8,6 +8,7 @@ from contextlib import (
     closing,
     contextmanager,
 )
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -48,28 +49,34 @@ class Channel:
         self._resource = resource
         self._transfer: _Transfer
         if is_asynchronous(client):
-            self._transfer = _LoopTransfer(client, resource, own_pool=own_pool)
+            self._transfer = _LoopTransfer(client, own_pool=own_pool)
         else:
-            self._transfer = _ThreadTransfer(client, resource, threads or ProviderThreads())
+            self._transfer = _ThreadTransfer(client, threads or ProviderThreads())
+
+    def speaking(self, resource: Resource) -> "Channel":
+        """Another resource of the same client, over the same connections. Only the first channel is to be closed."""
+        other = copy(self)
+        other._resource = resource
+        return other
 
     @asynccontextmanager
     async def chunks(self, body: Mapping[str, Any]) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
         """The chunks of a streamed answer. Leaving the context closes the provider's stream."""
         async with AsyncExitStack() as stack:
             with provider_errors(self._client):
-                pieces = await stack.enter_async_context(self._transfer.stream(body))
+                pieces = await stack.enter_async_context(self._transfer.stream(self._resource, body))
             chunks = chunks_of(pieces, self._client, is_last=self._resource.is_last)
             yield await stack.enter_async_context(chunks)
 
     async def complete(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """An answer that is not streamed."""
         with provider_errors(self._client):
-            return await self._transfer.complete(body)
+            return await self._transfer.complete(self._resource, body)
 
     async def models(self) -> list[dict[str, Any]]:
         """The models, as the provider describes them."""
         with provider_errors(self._client):
-            return await self._transfer.models()
+            return await self._transfer.models(self._resource)
 
     async def aclose(self) -> None:
         """Close what was opened here; never the client."""
@@ -94,11 +101,13 @@ def is_asynchronous(client: object) -> bool:
 class _Transfer(Protocol):
     """Sends requests through the SDK. Raises what the SDK raises."""
 
-    def stream(self, body: Mapping[str, Any]) -> AbstractAsyncContextManager[AsyncIterator[Piece]]: ...
+    def stream(
+        self, resource: Resource, body: Mapping[str, Any]
+    ) -> AbstractAsyncContextManager[AsyncIterator[Piece]]: ...
 
-    async def complete(self, body: Mapping[str, Any]) -> dict[str, Any]: ...
+    async def complete(self, resource: Resource, body: Mapping[str, Any]) -> dict[str, Any]: ...
 
-    async def models(self) -> list[dict[str, Any]]: ...
+    async def models(self, resource: Resource) -> list[dict[str, Any]]: ...
 
     async def aclose(self) -> None: ...
 
@@ -106,14 +115,15 @@ class _Transfer(Protocol):
 class _LoopTransfer:
     """An asynchronous client on the running loop."""
 
-    def __init__(self, client: Any, resource: Resource, *, own_pool: bool) -> None:
-        self._resource = resource
+    def __init__(self, client: Any, *, own_pool: bool) -> None:
         self._pool = _new_pool(client) if own_pool else None
         self._client = client if self._pool is None else client.with_options(http_client=self._pool)
 
     @asynccontextmanager
-    async def stream(self, body: Mapping[str, Any]) -> AsyncIterator[AsyncIterator[Piece]]:
-        stream = await self._resource.create(self._client, body, True, {})
+    async def stream(
+        self, resource: Resource, body: Mapping[str, Any]
+    ) -> AsyncIterator[AsyncIterator[Piece]]:
+        stream = await resource.create(self._client, body, True, {})
         response = _response(stream)
         pieces: AsyncIterator[Piece] = (
             (_plain(chunk) async for chunk in stream) if response is None else response.aiter_bytes()
@@ -124,11 +134,11 @@ class _LoopTransfer:
             await close(pieces)
             await close(stream if response is None else response)
 
-    async def complete(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        return _plain(await self._resource.create(self._client, body, False, {}))
+    async def complete(self, resource: Resource, body: Mapping[str, Any]) -> dict[str, Any]:
+        return _plain(await resource.create(self._client, body, False, {}))
 
-    async def models(self) -> list[dict[str, Any]]:
-        return _plain(await self._resource.models(self._client))["data"]
+    async def models(self, resource: Resource) -> list[dict[str, Any]]:
+        return _plain(await resource.models(self._client))["data"]
 
     async def aclose(self) -> None:
         if self._pool is not None:
@@ -138,28 +148,29 @@ class _LoopTransfer:
 class _ThreadTransfer:
     """A synchronous client, in a thread for each request."""
 
-    def __init__(self, client: Any, resource: Resource, threads: ProviderThreads) -> None:
+    def __init__(self, client: Any, threads: ProviderThreads) -> None:
         self._client = client
-        self._resource = resource
         self._threads = threads
 
-    def stream(self, body: Mapping[str, Any]) -> AbstractAsyncContextManager[AsyncIterator[Piece]]:
-        return self._threads.stream(lambda call: self._pieces(body, call))
+    def stream(
+        self, resource: Resource, body: Mapping[str, Any]
+    ) -> AbstractAsyncContextManager[AsyncIterator[Piece]]:
+        return self._threads.stream(lambda call: self._pieces(resource, body, call))
 
-    async def complete(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    async def complete(self, resource: Resource, body: Mapping[str, Any]) -> dict[str, Any]:
         return await self._threads.run(
-            lambda call: _plain(self._resource.create(self._client, body, False, _headers(call)))
+            lambda call: _plain(resource.create(self._client, body, False, _headers(call)))
         )
 
-    async def models(self) -> list[dict[str, Any]]:
-        return await self._threads.run(lambda _: _plain(self._resource.models(self._client))["data"])
+    async def models(self, resource: Resource) -> list[dict[str, Any]]:
+        return await self._threads.run(lambda _: _plain(resource.models(self._client))["data"])
 
     async def aclose(self) -> None:
         await self._threads.aclose()
 
     @contextmanager
-    def _pieces(self, body: Mapping[str, Any], call: Call) -> Iterator[Iterable[Piece]]:
-        stream = self._resource.create(self._client, body, True, _headers(call))
+    def _pieces(self, resource: Resource, body: Mapping[str, Any], call: Call) -> Iterator[Iterable[Piece]]:
+        stream = resource.create(self._client, body, True, _headers(call))
         response = _response(stream)
         with closing(stream if response is None else response):
             call.check()

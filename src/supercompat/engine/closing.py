@@ -119,12 +119,17 @@ def end_broken(tx: Transaction, row: RunRow, error: LastError, *, now: float) ->
     return end_stored(tx, row, "failed", now=int(now), error=error)
 
 
-def resume(tx: Transaction, row: RunRow, *, now: float, restarts: bool) -> RunRow | None:
+def resume(
+    tx: Transaction, row: RunRow, *, now: float, restarts: bool, goes_on: bool = False
+) -> RunRow | None:
     """Judge a run that was taken over from a process that is gone (C-115).
 
     A pass that has shown nothing is carried out again. One that has said something ends as the API ends it, or, if
     it `restarts`, what it said is withdrawn. A cancellation that was under way comes to its end, as does what is past
     its time. No run is taken over for ever.
+
+    Args:
+        goes_on: the provider goes on with the pass by itself, so that nothing of it is lost.
 
     Returns:
         The run, to be carried out from its pass's start; None if it has ended.
@@ -134,11 +139,11 @@ def resume(tx: Transaction, row: RunRow, *, now: float, restarts: bool) -> RunRo
         return None
     if row.object.status not in ("queued", "in_progress"):
         return None
-    said, times = _said_in_pass(tx, row), row.private.get(TAKEN_OVER, 0)
-    if (said and not restarts) or times == MOST:
+    steps, times = () if goes_on else _said_in_pass(tx, row), row.private.get(TAKEN_OVER, 0)
+    if (steps and not restarts) or times == MOST:
         end_broken(tx, row, ABANDONED, now=now)
         return None
-    for step in said:
+    for step in steps:
         _withdraw(tx, step.object)
     row = replace(row, private={**row.private, TAKEN_OVER: times + 1})
     return row if tx.runs.put(row, expected=("queued", "in_progress")) else None
@@ -184,12 +189,13 @@ def _message_of(tx: Transaction, step: RunStep) -> Message | None:
 
 def _as_known(message: Message, text: Message | None) -> Message:
     """Nobody is shown less than was heard before: it may have been lost with whoever said it."""
-    if text is None or text.id != message.id or _said(text) <= _said(message):
+    if text is None or text.id != message.id or said(text) <= said(message):
         return message
     return message.changed(content=text.content)
 
 
-def _said(message: Message) -> int:
+def said(message: Message) -> int:
+    """How many characters."""
     return sum(map(len, words(message)))
 
 

@@ -1,13 +1,16 @@
 """Carries out one pass of a run: driver -> reducer -> commit -> publish."""
 
+import logging
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from collections.abc import Collection as Some
-from collections.abc import Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 import anyio
 
 from supercompat.clock import Clock
+from supercompat.engine.closing import ANSWERED, said
 from supercompat.engine.driver import Driver
 from supercompat.engine.estimates import Estimates
 from supercompat.engine.feed import Feed
@@ -16,15 +19,29 @@ from supercompat.engine.line import brought
 from supercompat.engine.patience import Transacting
 from supercompat.engine.reducer import Change, Output, Reducer
 from supercompat.engine.sent import noted
-from supercompat.engine.transcript import BudgetSpentError, Prompt, build_request, read_history
+from supercompat.engine.tool_calls import UNDER_WAY
+from supercompat.engine.transcript import BudgetSpentError, Prompt, build_request, read_history, settings
 from supercompat.errors import ProviderError
 from supercompat.model.events import ModelEvent, UsageReported
-from supercompat.storage_adapters.protocol import History, Parts, Row, RunRow, StoredStatus, Transaction
+from supercompat.storage_adapters.protocol import (
+    History,
+    PageQuery,
+    Parts,
+    Row,
+    RunRow,
+    StoredStatus,
+    Transaction,
+)
 from supercompat.wire.events import AssistantEvent
 from supercompat.wire.objects import LastError, Message, Run, RunStep
 
 #: A run that a pass may pick up.
 AT_WORK: Final = ("queued", "in_progress")
+
+logger = logging.getLogger(__name__)
+
+#: A pass's answer, not yet asked for.
+Answer: TypeAlias = AbstractAsyncContextManager[AsyncIterator[ModelEvent]]
 
 
 class LostRunError(Exception):
@@ -65,6 +82,7 @@ class Pass:
         self._clock = clock
         self._reducer: Reducer | None = None
         self._kept: Message | None = None
+        self._prompt: Prompt | None = None
 
     async def carry_out(self) -> None:
         """Run to the end of the pass: `requires_action`, or a terminal state.
@@ -75,13 +93,11 @@ class Pass:
             LostRunError: the run was moved by somebody else.
         """
         try:
-            reducer, prompt = await self._pick_up()
-            async with self._driver.drive(prompt.request) as events:
+            reducer, answer = await self._pick_up()
+            async with answer as events:
                 async for event in events:
                     if isinstance(event, UsageReported):
-                        self._estimates.learn(
-                            prompt.request.model, estimated=prompt.tokens, counted=event.usage.prompt
-                        )
+                        self._learn(event)
                     await self._apply(event, reducer)
             await self._end(reducer.finish())
         except BudgetSpentError as spent:
@@ -100,10 +116,17 @@ class Pass:
             await self._end(reducer.cancel(), expected=("cancelling",))
         else:
             await self._end(reducer.expire(), expected=("enqueued", "queued", "in_progress", "cancelling"))
+        if reducer.under_way is not None:
+            await cancel_at_provider(self._driver, self._row.object, reducer.under_way)
 
     async def fail(self, error: LastError) -> None:
         """End a pass that met a defect of ours."""
         await self._end(self._open_reducer().fail(error), expected=("queued", "in_progress"))
+
+    @property
+    def under_way(self) -> Mapping[str, Any] | None:
+        """With what the provider's answer is picked up, or cancelled, if it goes on by itself."""
+        return self._reducer.under_way if self._reducer else None
 
     @property
     def open_message(self) -> Message | None:
@@ -141,7 +164,39 @@ class Pass:
         self._row = replace(self._row, object=run)
         self._feed.publish([AssistantEvent("thread.run.cancelling", run)])
 
-    async def _pick_up(self) -> tuple[Reducer, Prompt]:
+    async def _pick_up(self) -> tuple[Reducer, Answer]:
+        """What is to be read, and who reads it."""
+        handle = self._row.private.get(UNDER_WAY)
+        if handle is not None and self._driver.can_resume(self._row.object.model, handle):
+            return await self._hear_again(), self._driver.resume(settings(self._row), handle)
+        reducer, self._prompt = await self._begin()
+        return reducer, self._driver.drive(self._prompt.request)
+
+    def _learn(self, billed: UsageReported) -> None:
+        # For hosted tools the provider asks the model more than once.
+        if self._prompt is not None and not self._prompt.request.hosted_tools:
+            prompt = self._prompt
+            self._estimates.learn(prompt.request.model, estimated=prompt.tokens, counted=billed.usage.prompt)
+
+    async def _hear_again(self) -> Reducer:
+        """The pass began elsewhere, and its answer went on since: what is stored of it is said anew."""
+        with anyio.CancelScope(shield=True):
+            stored, newest = await self._store.transact(self._stored)
+            self._feed.publish([AssistantEvent("thread.run.in_progress", self._row.object)])
+            self._reducer = self._new_reducer(newest, stored)
+            return self._reducer
+        raise AssertionError("unreachable")
+
+    def _stored(self, tx: Transaction) -> tuple[Sequence[Row[RunStep]], str | None]:
+        """The steps of this pass, and the newest message of the thread."""
+        run = self._row.object
+        of_pass = PageQuery(
+            {"run_id": run.id}, order="asc", limit=None, after=self._row.private.get(ANSWERED)
+        )
+        newest = tx.messages.page(PageQuery({"thread_id": run.thread_id}, limit=1)).rows
+        return tx.steps.page(of_pass).rows, newest[0].object.id if newest else None
+
+    async def _begin(self) -> tuple[Reducer, Prompt]:
         """queued -> in_progress, with a note of what the model is about to be sent: read, judged and stored in one
         transaction.
 
@@ -216,14 +271,23 @@ class Pass:
     def _open_reducer(self) -> Reducer:
         return self._reducer or self._new_reducer(None)
 
-    def _new_reducer(self, last_message: str | None) -> Reducer:
+    def _new_reducer(self, last_message: str | None, stored: Sequence[Row[RunStep]] = ()) -> Reducer:
         return Reducer(
             self._row.object,
             self._row.private,
             ids=self._store.ids,
             now=lambda: int(self._clock.now()),
             last_message=last_message,
+            stored=stored,
         )
+
+
+async def cancel_at_provider(driver: Driver, run: Run, handle: Mapping[str, Any]) -> None:
+    """End what the provider goes on with by itself for a run that has ended, and that has no use any more."""
+    try:
+        await driver.cancel(run.model, handle)
+    except ProviderError:
+        logger.info("The answer to %s goes on at the provider", run.id, exc_info=True)
 
 
 def _built(row: RunRow, history: History, window: int, correction: float) -> Prompt | BudgetSpentError:
@@ -251,11 +315,21 @@ def write(
     run = next((row for row in latest.values() if isinstance(row.object, Run)), None)
     if run is None:
         is_ours = tx.runs.put_parts(owned, parts)
+    elif run.object.status == "in_progress":
+        is_ours = _put_private(tx, owned, run.private)
     else:
         ended = replace(owned, object=run.object, private=run.private, owner=None, lease_until=0.0)
         is_ours = tx.runs.put(ended, expected=expected, parts=parts)
     if not is_ours:
         raise LostRunError
+
+
+def _put_private(tx: Transaction, owned: RunRow, private: Mapping[str, Any]) -> bool:
+    """Store what is kept beside a run that goes on, under the lease that it has by now."""
+    stored = tx.runs.get(owned.object.id, lock=True)
+    if stored is None or (stored.owner, stored.fence) != (owned.owner, owned.fence):
+        return False
+    return tx.runs.put(replace(stored, private=private), expected=("in_progress",))
 
 
 def _parts(rows: Iterable[Row[Any]], new: Some[str]) -> Parts:
@@ -276,4 +350,7 @@ def keep_text(tx: Transaction, message: Message) -> bool:
     stored = tx.messages.get(message.id, lock=True)
     if stored is None or stored.object.status != "in_progress":
         return False
+    if said(stored.object) > said(message):
+        # It is being heard again, and will come to where it was.
+        return True
     return tx.messages.put(replace(stored, object=stored.object.changed(content=message.content)))

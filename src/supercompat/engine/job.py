@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import anyio
 
@@ -109,6 +109,11 @@ class Job:
     def has_just_written(self) -> bool:
         """Whether news of the run are likely to be of what this job itself has stored."""
         return self._patient.has_just_written(OWN_NEWS)
+
+    @property
+    def under_way(self) -> Mapping[str, Any] | None:
+        """With what the provider's answer is cancelled, if it goes on by itself."""
+        return self._pass.under_way
 
     def begin(self) -> None:
         """It is the run's turn: it was stored so."""

@@ -5,9 +5,10 @@ changes (to be stored, then published). The methods that end a pass (`finish`, `
 compute: until their changes are stored, the pass may still end in another way.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from supercompat.engine.lifecycle import (
@@ -21,13 +22,15 @@ from supercompat.engine.lifecycle import (
     usage_object,
     usage_state,
 )
+from supercompat.engine.parts import OpenPart
+from supercompat.engine.tool_calls import UNDER_WAY, OpenCall, file_id_of, kept_beside, ranking_of
 from supercompat.model import events as model
 from supercompat.model.surrogates import SurrogateJoiner
 from supercompat.storage_adapters.protocol import Row
 from supercompat.wire import objects as wire
-from supercompat.wire.events import AssistantEvent, EventName, Piece, call_opened
+from supercompat.wire.events import AssistantEvent, EventName, Piece, code_output, message_delta
 from supercompat.wire.ids import Ids
-from supercompat.wire.objects import LastError, Message, Run, RunStep
+from supercompat.wire.objects import JsonObject, LastError, Message, Run, RunStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,33 +62,6 @@ RUN_EVENTS: Mapping[str, EventName] = {
 Output: TypeAlias = Change | AssistantEvent
 
 
-@dataclass(slots=True)
-class _Part:
-    """A content part of the open message, in the pieces that came."""
-
-    kind: Literal["text", "refusal"]
-    pieces: list[str] = field(default_factory=list[str])
-
-    def content(self) -> wire.Content:
-        value = "".join(self.pieces)
-        if self.kind == "refusal":
-            return wire.RefusalContent(refusal=value)
-        return wire.TextContent(text=wire.Text(value=value))
-
-
-@dataclass(slots=True)
-class _Call:
-    """A call of the open tool step, in the pieces that came."""
-
-    id: str
-    name: str
-    pieces: list[str] = field(default_factory=list[str])
-
-    @property
-    def arguments(self) -> str:
-        return "".join(self.pieces)
-
-
 class Reducer:
     """One pass of a run.
 
@@ -95,6 +71,7 @@ class Reducer:
         ids: name what is new.
         now: gives Unix seconds.
         last_message: id of the newest message of the thread, if it has one.
+        stored: the steps of this pass that are stored, if it is heard again from its beginning.
     """
 
     def __init__(
@@ -105,6 +82,7 @@ class Reducer:
         ids: Ids,
         now: Callable[[], int],
         last_message: str | None,
+        stored: Sequence[Row[RunStep]] = (),
     ) -> None:
         self._run = run
         self._private = dict(private)
@@ -113,9 +91,14 @@ class Reducer:
         self._last_message = last_message
         self._message: Message | None = None
         self._message_step: RunStep | None = None
-        self._parts: list[_Part] = []
+        self._parts: list[OpenPart] = []
+        self._images: list[str] = []
         self._tool_step: RunStep | None = None
-        self._calls: list[_Call] = []
+        self._calls: list[OpenCall] = []
+        self._files: dict[str, str] = {}
+        # Places among the step's calls of those that a model event means by number.
+        self._functions: list[int] = []
+        self._stored = list(stored)
         self._provider_state: Mapping[str, Any] | None = None
         self._usage = model.Usage()
         self._reason: model.FinishReason | None = None
@@ -133,9 +116,22 @@ class Reducer:
             case model.ToolCallStarted(id=call_id, name=name):
                 return self._start_call(call_id, name)
             case model.ToolCallArguments(index, text):
-                text = self._whole.join(index, text)
-                self._calls[index].pieces.append(text)
-                return [Piece("arguments", self._open_tools().id, index, text).event()]
+                place = self._functions[index]
+                return [self._calls[place].add(self._open_tools().id, place, self._whole.join(index, text))]
+            case model.MessageStarted():
+                return self._end_message_before_more()
+            case model.Annotated():
+                return self._annotate(event)
+            case (
+                model.HostedCallStarted()
+                | model.HostedCallInput()
+                | model.HostedCallOutput()
+                | model.HostedCallDone()
+            ):
+                return self._on_hosted(event)
+            case model.BackgroundStarted(handle):
+                self._private[UNDER_WAY] = handle
+                return [Change(Row(self._run, dict(self._private)))]
             case model.ProviderStateReported(state):
                 self._provider_state = state
             case model.UsageReported(usage):
@@ -146,6 +142,11 @@ class Reducer:
                 pass
         return []
 
+    @property
+    def under_way(self) -> Mapping[str, Any] | None:
+        """With what the provider's answer is picked up, or cancelled, if it goes on by itself."""
+        return self._private.get(UNDER_WAY)
+
     def open_message(self) -> Message | None:
         """The message that was begun and is not yet ended, with its text so far."""
         return None if self._message is None else self._message.changed(content=self._content())
@@ -154,29 +155,105 @@ class Reducer:
         piece = self._whole.join(kind, piece)
         if not piece:
             return []
-        opening = self._open_message() if self._message is None else []
+        opening = self._open_message_for_more()
         first = not self._parts or self._parts[-1].kind != kind
         if first:
-            self._parts.append(_Part(kind))
-        self._parts[-1].pieces.append(piece)
+            self._parts.append(OpenPart(kind))
+        self._parts[-1].add(piece)
         assert self._message is not None
         said = Piece(kind, self._message.id, len(self._parts) - 1, piece, first=first)
         return [*opening, said.event()]
 
+    def _annotate(self, said: model.Annotated) -> list[Output]:
+        opening = self._open_message_for_more()
+        if not self._parts or self._parts[-1].kind != "text":
+            self._parts.append(OpenPart("text"))
+        part, at = self._parts[-1], len(self._parts) - 1
+        annotation = {"index": len(part.annotations), **part.annotate(said)}
+        value = {"value": said.marker} if said.marker else {}
+        delta = {"index": at, "type": "text", "text": {**value, "annotations": [annotation]}}
+        assert self._message is not None
+        return [*opening, message_delta(self._message.id, delta)]
+
     def _start_call(self, call_id: str, name: str) -> list[Output]:
         opening: list[Output] = []
-        if not self._calls:
-            opening += self._end_message_before_calls()
+        if not self._functions:
+            opening += self._end_message_before_more()
+        if self._tool_step is None:
             opening += self._open_tool_step()
-        self._calls.append(_Call(call_id, name))
-        return [*opening, call_opened(self._open_tools().id, len(self._calls) - 1, call_id, name)]
+        self._functions.append(len(self._calls))
+        return [*opening, self._add_call(OpenCall(call_id, "function", name))]
+
+    def _add_call(self, call: OpenCall) -> AssistantEvent:
+        self._calls.append(call)
+        return call.opened(self._open_tools().id, len(self._calls) - 1)
+
+    # Tools that the provider carries out
+
+    def _on_hosted(
+        self,
+        event: model.HostedCallStarted
+        | model.HostedCallInput
+        | model.HostedCallOutput
+        | model.HostedCallDone,
+    ) -> list[Output]:
+        if isinstance(event, model.HostedCallStarted):
+            return self._start_hosted(event)
+        at = next((at for at, call in enumerate(self._calls) if call.is_hosted and call.id == event.id), None)
+        if at is None:
+            return []
+        call, step = self._calls[at], self._open_tools()
+        match event:
+            case model.HostedCallInput(_, text):
+                return [call.add(step.id, at, text)]
+            case model.HostedCallOutput(_, logs, image):
+                output = wire.CodeLogs(logs=logs or "") if image is None else self._code_image(image)
+                call.outputs.append(output)
+                return [code_output(step.id, at, len(call.outputs) - 1, output)]
+            case model.HostedCallDone(_, output, found, image):
+                call.is_done, call.output, call.found = True, output, found
+                if image is not None:
+                    call.output = json.dumps({"file_id": self._new_image(image)})
+        return []
+
+    def _start_hosted(self, event: model.HostedCallStarted) -> list[Output]:
+        """A step for each, unless functions are called too: then one step has them all (section 2)."""
+        opening = self._end_hosted_step()
+        if self._tool_step is None:
+            opening += [*self._end_message_before_more(), *self._open_tool_step()]
+        call = OpenCall(event.id, event.kind, event.name, is_hosted=True, ranking=ranking_of(self._run))
+        return [*opening, self._add_call(call)]
+
+    def _end_hosted_step(self) -> list[Output]:
+        """It stays open until something else is said: a function that is called belongs to it."""
+        if self._tool_step is None or self._functions or not all(call.is_done for call in self._calls):
+            return []
+        ended = self._end_tool_step("completed", None, model.Usage())
+        self._tool_step, self._calls, self._files = None, [], {}
+        return ended
+
+    def _code_image(self, image: str) -> wire.CodeImage:
+        return wire.CodeImage(image=wire.ImageFile(file_id=self._new_image(image)))
+
+    def _new_image(self, image: str) -> str:
+        """An image is kept with its step, and shown in the message that follows (S8)."""
+        file_id = file_id_of(self._open_tools().id, len(self._files))
+        self._files[file_id] = image
+        self._images.append(file_id)
+        return file_id
 
     # Opening
 
+    def _open_message_for_more(self) -> list[Output]:
+        if self._message is not None:
+            return []
+        return [*self._end_hosted_step(), *self._open_message()]
+
     def _open_message(self) -> list[Output]:
-        message_id = self._ids.new(Message)
+        known = self._next_stored("message_creation")
+        message_id = _message_of(known) if known else self._ids.new(Message)
         details = wire.MessageCreationDetails(message_creation=wire.CreatedMessage(message_id=message_id))
-        self._message_step = self._new_step("message_creation", details)
+        self._message_step = known.object if known else self._new_step("message_creation", details)
         self._message = Message(
             id=message_id,
             created_at=self._now(),
@@ -187,21 +264,52 @@ class Reducer:
             role="assistant",
         )
         self._last_message = message_id
-        return [
+        opening = [
             Change(
                 Row(self._message_step), ("thread.run.step.created", "thread.run.step.in_progress"), new=True
             ),
             Change(Row(self._message), ("thread.message.created", "thread.message.in_progress"), new=True),
         ]
+        return [*self._as_stored(opening, known), *self._show_images()]
+
+    def _show_images(self) -> list[Output]:
+        """What was drawn comes first, and an empty text behind it, which what is said then goes on with (S8)."""
+        images, self._images = self._images, []
+        self._parts = [OpenPart("image_file", file_id) for file_id in images]
+        if not images:
+            return []
+        shown = [
+            {"index": at, "type": "image_file", "image_file": {"file_id": file_id}}
+            for at, file_id in enumerate(images)
+        ]
+        self._parts.append(OpenPart("text"))
+        text: JsonObject = {"index": len(images), "type": "text", "text": {"value": "", "annotations": []}}
+        assert self._message is not None
+        return [message_delta(self._message.id, *shown, text)]
 
     def _open_tool_step(self) -> list[Output]:
-        self._tool_step = self._new_step("tool_calls", wire.ToolCallsDetails())
+        known = self._next_stored("tool_calls")
+        self._tool_step = known.object if known else self._new_step("tool_calls", wire.ToolCallsDetails())
         row = self._tool_row(self._tool_step)
-        return [Change(row, ("thread.run.step.created", "thread.run.step.in_progress"), new=True)]
+        opening = [Change(row, ("thread.run.step.created", "thread.run.step.in_progress"), new=True)]
+        return self._as_stored(opening, known)
+
+    def _next_stored(self, kind: str) -> Row[RunStep] | None:
+        """What is heard again was stored in the same order; what it was then is told again, from its beginning."""
+        if not self._stored or self._stored[0].object.type != kind:
+            return None
+        row, *self._stored = self._stored
+        return replace(row, object=_begun(row.object))
+
+    def _as_stored(self, opening: list[Change], known: Row[RunStep] | None) -> list[Output]:
+        if known is None:
+            return list(opening)
+        return [event for change in opening for event in change.events()]
 
     def _tool_row(self, step: RunStep, **private: Any) -> Row[RunStep]:
         """The calls stand in the conversation behind the message that is the last so far."""
-        return Row(step, {"after": self._last_message, **self._kept_state(), **private})
+        kept = kept_beside(self._calls, self._files)
+        return Row(step, {"after": self._last_message, **self._kept_state(), **kept, **private})
 
     def _kept_state(self) -> dict[str, Any]:
         return {} if self._provider_state is None else {"provider_state": self._provider_state}
@@ -238,9 +346,9 @@ class Reducer:
             return self.fail(broken)
         if self._reason in ("length", "content_filter"):
             return self._incomplete("max_completion_tokens" if self._reason == "length" else "content_filter")
-        if self._calls:
+        if self._functions:
             return self._require_action()
-        opening = [] if self._message else self._open_message()
+        opening = self._open_message_for_more()
         return [*opening, *self._completed_message(self._usage), self._end_run("completed")]
 
     def fail(self, error: LastError) -> list[Output]:
@@ -273,10 +381,9 @@ class Reducer:
 
     def _require_action(self) -> list[Output]:
         required = [
-            wire.RequiredCall(
-                id=call.id, function=wire.CalledFunction(name=call.name, arguments=call.arguments)
-            )
+            wire.RequiredCall(id=call.id, function=wire.CalledFunction(name=call.name, arguments=call.input))
             for call in self._calls
+            if not call.is_hosted
         ]
         # Text that came after a call is a message too; the calls then stand behind it, as if it had come before.
         said = self._completed_message(model.Usage()) if self._message else []
@@ -291,18 +398,20 @@ class Reducer:
         ]
 
     def _incomplete(self, reason: Literal["max_completion_tokens", "content_filter"]) -> list[Output]:
+        ended = self._end_hosted_step()
         opening = [] if self._message or self._calls else self._open_message()
         message = "max_tokens" if reason == "max_completion_tokens" else reason
         return [
+            *ended,
             *opening,
             *self._incomplete_message(message),
             *self._end_steps("completed"),
             self._end_run("incomplete", incomplete_details=wire.IncompleteDetails(reason=reason)),
         ]
 
-    def _end_message_before_calls(self) -> list[Output]:
-        """Text before a call is a message and a step of its own (S5). The turn is billed to the tool step."""
-        if self._message is None:
+    def _end_message_before_more(self) -> list[Output]:
+        """Text before a call is a message and a step of its own (S5). The turn is billed to what comes last."""
+        if self._message is None or not self._parts:
             return []
         changes = self._completed_message(model.Usage())
         self._message, self._message_step, self._parts = None, None, []
@@ -327,7 +436,7 @@ class Reducer:
         usage = model.Usage() if self._tool_step else self._usage
         return [
             *self._end_message_step(status, usage, last_error),
-            *self._end_tool_step(status, last_error),
+            *self._end_tool_step(status, last_error, self._usage),
         ]
 
     def _end_message_step(
@@ -338,11 +447,13 @@ class Reducer:
         step = ended_step(self._message_step, status, self._now(), usage, last_error)
         return [Change(Row(step), (STEP_EVENTS[status],))]
 
-    def _end_tool_step(self, status: StepEnding, last_error: LastError | None) -> list[Output]:
+    def _end_tool_step(
+        self, status: StepEnding, last_error: LastError | None, usage: model.Usage
+    ) -> list[Output]:
         if self._tool_step is None:
             return []
         said = self._tool_step.changed(step_details=wire.ToolCallsDetails(tool_calls=self._step_calls()))
-        step = ended_step(said, status, self._now(), self._usage, last_error)
+        step = ended_step(said, status, self._now(), usage, last_error)
         return [Change(self._tool_row(step), (STEP_EVENTS[status],))]
 
     def _end_run(
@@ -362,17 +473,28 @@ class Reducer:
 
     def _billed(self) -> dict[str, Any]:
         spent = stored_usage(self._private) + self._usage
-        return {**self._private, "usage": usage_state(spent), "passes": self._private.get("passes", 0) + 1}
+        private = {name: value for name, value in self._private.items() if name != UNDER_WAY}
+        return {**private, "usage": usage_state(spent), "passes": self._private.get("passes", 0) + 1}
 
     def _content(self) -> Sequence[wire.Content]:
         return [part.content() for part in self._parts]
 
-    def _step_calls(self) -> list[wire.StepCall]:
-        return [
-            wire.StepCall(id=call.id, function=wire.StepFunction(name=call.name, arguments=call.arguments))
-            for call in self._calls
-        ]
+    def _step_calls(self) -> list[wire.AnyStepCall]:
+        return [call.shown() for call in self._calls]
 
     def _open_tools(self) -> RunStep:
         assert self._tool_step is not None, "a tool call was continued before it began"
         return self._tool_step
+
+
+def _message_of(step: Row[RunStep]) -> str:
+    details = step.object.step_details
+    assert isinstance(details, wire.MessageCreationDetails)
+    return details.message_creation.message_id
+
+
+def _begun(step: RunStep) -> RunStep:
+    """The step as it was when it began."""
+    is_tools = isinstance(step.step_details, wire.ToolCallsDetails)
+    details = wire.ToolCallsDetails() if is_tools else step.step_details
+    return step.changed(status="in_progress", completed_at=None, usage=None, step_details=details)

@@ -12,8 +12,19 @@ from supercompat.engine.closing import ANSWERED
 from supercompat.engine.lifecycle import RESTING
 from supercompat.engine.told import CREATED, ENDED, IN_PROGRESS, Mark, PartMark, Told, mark_of
 from supercompat.storage_adapters.protocol import PageQuery, RunRow, Transaction
-from supercompat.wire.events import AssistantEvent, EventName, Piece, call_opened
+from supercompat.wire.events import (
+    AssistantEvent,
+    EventName,
+    Piece,
+    call_opened,
+    code_output,
+    message_delta,
+    tool_opened,
+)
 from supercompat.wire.objects import (
+    AnyStepCall,
+    CodeStepCall,
+    ImageFileContent,
     JsonObject,
     Message,
     MessageCreationDetails,
@@ -21,6 +32,8 @@ from supercompat.wire.objects import (
     Run,
     RunStatus,
     RunStep,
+    SearchStepCall,
+    StepCall,
     TextContent,
     ToolCallsDetails,
 )
@@ -158,15 +171,27 @@ class _Teller:
                     self._annotations(id, index, part.text.annotations)
                 elif isinstance(part, RefusalContent):
                     self._text(Piece("refusal", id, index, part.refusal))
+                elif isinstance(part, ImageFileContent) and not self._has(id, index):
+                    self._tell(message_delta(id, {"index": index, **part.model_dump()}))
             if message.status != "in_progress":
                 why = message.incomplete_details and message.incomplete_details.reason
                 self._ended("thread.message", message, is_cancelled=why == "run_cancelled")
 
     def _calls(self, step_id: str, details: ToolCallsDetails) -> None:
         for index, call in enumerate(details.tool_calls):
-            if not self._told.knows(Mark(step_id, parts=(PartMark(index),))):
-                self._tell(call_opened(step_id, index, call.id, call.function.name))
-            self._text(Piece("arguments", step_id, index, call.function.arguments))
+            if not self._has(step_id, index):
+                self._tell(_call_opened(step_id, index, call))
+            if isinstance(call, StepCall):
+                self._text(Piece("arguments", step_id, index, call.function.arguments))
+            elif isinstance(call, CodeStepCall):
+                self._text(Piece("input", step_id, index, call.code_interpreter.input))
+                for number, output in enumerate(call.code_interpreter.outputs):
+                    if number >= self._told.extras(step_id, index):
+                        self._tell(code_output(step_id, index, number, output))
+
+    def _has(self, id: str, index: int) -> bool:
+        """Whether the reader knows of a part of a message, or of a call."""
+        return self._told.knows(Mark(id, parts=(PartMark(index),)))
 
     def _text(self, whole: Piece) -> None:
         had = self._told.characters(*whole.part)
@@ -178,9 +203,7 @@ class _Teller:
         for number, annotation in enumerate(annotations):
             if number >= self._told.extras(id, index):
                 text = {"annotations": [{"index": number, **annotation}]}
-                content = [{"index": index, "type": "text", "text": text}]
-                data = {"id": id, "object": "thread.message.delta", "delta": {"content": content}}
-                self._tell(AssistantEvent("thread.message.delta", data))
+                self._tell(message_delta(id, {"index": index, "type": "text", "text": text}))
 
     def _opened(self, id: str, kind: str, begun: RunStep | Message) -> None:
         for what, level in (("created", CREATED), ("in_progress", IN_PROGRESS)):
@@ -200,6 +223,19 @@ class _Teller:
 def _message_id(step: RunStep) -> str | None:
     details = step.step_details
     return details.message_creation.message_id if isinstance(details, MessageCreationDetails) else None
+
+
+def _call_opened(step_id: str, index: int, call: AnyStepCall) -> AssistantEvent:
+    match call:
+        case StepCall():
+            return call_opened(step_id, index, call.id, call.function.name)
+        case CodeStepCall():
+            code = call.code_interpreter.changed(input="", outputs=[])
+            return tool_opened(step_id, index, call.changed(code_interpreter=code))
+        case SearchStepCall():
+            # What was found comes with the step's end.
+            search = call.file_search.changed(results=[])
+            return tool_opened(step_id, index, call.changed(file_search=search))
 
 
 def _begun_step(step: RunStep) -> RunStep:

@@ -10,12 +10,13 @@ from typing import Any
 from supercompat.engine.closing import resume
 from supercompat.engine.driver import Driver
 from supercompat.engine.estimates import Estimates
-from supercompat.engine.executor import keep_text
+from supercompat.engine.executor import cancel_at_provider, keep_text
 from supercompat.engine.feed import Feed
 from supercompat.engine.job import WRITE_TIMEOUT, Job
 from supercompat.engine.lifecycle import RESTING
 from supercompat.engine.presence import Presence
 from supercompat.engine.timer import Timer
+from supercompat.engine.tool_calls import UNDER_WAY
 from supercompat.engine.watch import Watch
 from supercompat.errors import StorageError
 from supercompat.options import Options
@@ -50,6 +51,9 @@ CLAIMED_AT_ONCE = 16
 class Supervisor:
     """The runs that this runtime carries out. It belongs to the event loop on which it is used.
 
+    Attributes:
+        driver: how they are carried out.
+
     Args:
         presence: of the store's database; the same one where others look for runs that nobody carries out.
     """
@@ -59,13 +63,14 @@ class Supervisor:
     ) -> None:
         self.owner = new_id("owner")
         self.watch = Watch(store, self._hear)
+        self.driver = driver
         self._store = store
-        self._driver = driver
         self._estimates = Estimates()
         self._clock = options.clock
         self._options = options
         self._jobs: dict[str, Job] = {}
         self._tasks: dict[Job, asyncio.Task[None]] = {}
+        self._errands: set[asyncio.Task[None]] = set()
         every = min(LONGEST_RENEWAL, options.lease * RENEWAL)
         self._heartbeat = Timer("supercompat leases", every, self._beat)
         self._reaper = Timer("supercompat reaper", options.lease * LOOK, self.take_over)
@@ -108,7 +113,7 @@ class Supervisor:
             row,
             opening,
             store=self._store,
-            driver=self._driver,
+            driver=self.driver,
             estimates=self._estimates,
             clock=self._clock,
             watch=self.watch,
@@ -151,6 +156,18 @@ class Supervisor:
         for job in list(self._jobs.values()):
             if job.row.object.thread_id == thread_id:
                 job.stop("lost")
+                self._cancel_at_provider(job.row.object, job.under_way)
+
+    def abandon(self, row: RunRow) -> None:
+        """End what the provider goes on with for a run that was ended while nobody carried it out."""
+        self._cancel_at_provider(row.object, row.private.get(UNDER_WAY))
+
+    def _cancel_at_provider(self, run: Run, handle: Mapping[str, Any] | None) -> None:
+        if handle is None or not self.driver.can_resume(run.model, handle):
+            return
+        errand = asyncio.create_task(cancel_at_provider(self.driver, run, handle))
+        self._errands.add(errand)
+        errand.add_done_callback(self._errands.discard)
 
     async def look_for_turn(self, thread_id: str) -> None:
         """A run of the thread has ended here. The next one may stand in line here too; what this does not find, the
@@ -178,7 +195,7 @@ class Supervisor:
         for job in list(self._tasks):
             job.stop("handed over")
         timers = [timer.task for timer in (self._heartbeat, self._reaper) if timer.task is not None]
-        await settled([*self._tasks.values(), *timers], WRITE_TIMEOUT)
+        await settled([*self._tasks.values(), *timers, *self._errands], WRITE_TIMEOUT)
         self._heartbeat.stop()
         await self.watch.aclose()
         if not self._has_leased:
@@ -301,8 +318,12 @@ class Supervisor:
             row = tx.runs.get(run_id, lock=True)
             if row is None or (row.owner, row.fence) != (self.owner, fence):
                 return None
-            return resume(tx, row, now=now, restarts=restarts)
+            handle = row.private.get(UNDER_WAY)
+            goes_on = handle is not None and self.driver.can_resume(row.object.model, handle)
+            claimed.append(row)
+            return resume(tx, row, now=now, restarts=restarts, goes_on=goes_on)
 
+        claimed: list[RunRow] = []
         try:
             row = await self._store.transact(work)
         except Exception:
@@ -310,6 +331,8 @@ class Supervisor:
         else:
             if row is not None and not self._is_closing:
                 self.launch(row)
+            elif row is None and claimed:
+                self.abandon(claimed[-1])
 
 
 def presence_for(lease: float) -> Presence:

@@ -3,22 +3,36 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 from supercompat.engine.lifecycle import stored_usage
+from supercompat.engine.tool_calls import HOSTED
 from supercompat.model import request as model
 from supercompat.model.families import BYTES_PER_TOKEN, estimate_tokens, estimate_turn
 from supercompat.model.request import AssistantTurn, ModelRequest, ToolTurn, Turn, UserTurn
 from supercompat.storage_adapters.protocol import History, HistoryQuery, Row, RunRow, Transaction
 from supercompat.wire.objects import (
+    CodeInterpreterTool,
+    Content,
+    FileSearchTool,
+    FunctionTool,
+    ImageFileContent,
     ImageUrlContent,
     JsonObject,
     Message,
     RefusalContent,
     RunStep,
+    StepCall,
     TextContent,
+    Tool,
     ToolCallsDetails,
 )
+
+#: In a run's private data: what the files of its assistant and thread are called at the provider, for hosted tools.
+RESOURCES = "resources"
+
+#: What a file search is told by default. Its ranker has another name in the Responses API.
+_USUAL_RANKING = {"ranker": "default_2024_08_21", "score_threshold": 0.0}
 
 LEAST_ANSWER = 4_096
 """Tokens that are kept free for an answer without a limit of its own, if the context window has so many to spare."""
@@ -110,14 +124,28 @@ def settings(row: RunRow) -> ModelRequest:
         model=run.model,
         instructions=run.instructions or None,
         turns=(),
-        tools=tuple(_tool(tool) for tool in run.tools),
+        tools=tuple(_function(tool) for tool in run.tools if isinstance(tool, FunctionTool)),
+        hosted_tools=tuple(
+            _hosted(tool, row.private.get(RESOURCES, {}))
+            for tool in run.tools
+            if not isinstance(tool, FunctionTool)
+        ),
+        may_continue=run.max_prompt_tokens is None,
+        may_truncate=run.truncation_strategy.type == "auto",
+        metadata=run.metadata,
         response_format=_response_format(run.response_format),
         max_completion_tokens=_left(run.max_completion_tokens, spent.completion, "max_completion_tokens"),
         reasoning_effort=run.reasoning_effort,
         **row.private.get("sampling", {}),
     )
-    if request.tools:
-        request = replace(request, tool_choice=_tool_choice(row), parallel_tool_calls=run.parallel_tool_calls)
+    if request.tools or request.hosted_tools:
+        choice, hosted_choice = _tool_choice(row)
+        request = replace(
+            request,
+            tool_choice=choice,
+            hosted_choice=hosted_choice,
+            parallel_tool_calls=run.parallel_tool_calls,
+        )
     return request
 
 
@@ -186,6 +214,8 @@ def pieces_of(rows: Iterable[Row[Message] | Row[RunStep]]) -> list[Piece]:
     for row in rows:
         if isinstance(row.object, RunStep):
             asked, *answered = _step_turns(row.object, row.private)
+            if not asked.tool_calls:
+                continue
             if said is not None and said.run_id == row.object.run_id:
                 last = pieces[-1].turns.pop()
                 assert isinstance(last, AssistantTurn)
@@ -203,14 +233,14 @@ def pieces_of(rows: Iterable[Row[Message] | Row[RunStep]]) -> list[Piece]:
 
 
 def _step_turns(step: RunStep, private: Mapping[str, Any]) -> tuple[AssistantTurn, *tuple[ToolTurn, ...]]:
-    details = step.step_details
+    """What the provider carried out by itself is no call that anybody answered: its answer says what came of it."""
+    details, hosted = step.step_details, private.get(HOSTED, ())
     assert isinstance(details, ToolCallsDetails)
-    calls = [
-        model.past_call(call.id, call.function.name, call.function.arguments) for call in details.tool_calls
-    ]
+    functions = [call for call in details.tool_calls if isinstance(call, StepCall) and call.id not in hosted]
+    calls = [model.past_call(call.id, call.function.name, call.function.arguments) for call in functions]
     outputs = [
         ToolTurn(call.id, model.past_name(call.function.name), call.function.output or "")
-        for call in details.tool_calls
+        for call in functions
     ]
     state = private.get("provider_state")
     return (AssistantTurn(tool_calls=tuple(calls), provider_state=state), *outputs)
@@ -235,7 +265,7 @@ def words(message: Message) -> Iterable[str]:
             yield content.refusal
 
 
-def _part(content: TextContent | ImageUrlContent | RefusalContent) -> model.Part:
+def _part(content: Content) -> model.Part:
     match content:
         case TextContent():
             return model.TextPart(content.text.value)
@@ -243,23 +273,49 @@ def _part(content: TextContent | ImageUrlContent | RefusalContent) -> model.Part
             return model.ImagePart(content.image_url.url, content.image_url.detail)
         case RefusalContent():
             return model.TextPart(content.refusal)
+        case ImageFileContent():
+            return model.TextPart("")
 
 
-def _tool(tool: Any) -> model.FunctionTool:
+def _function(tool: FunctionTool) -> model.FunctionTool:
     function = tool.function
     return model.FunctionTool(function.name, function.description, function.parameters, bool(function.strict))
 
 
-def _tool_choice(row: RunRow) -> model.ToolChoice | None:
-    """A forced call is asked for in the first pass only, else the run would never end (C-079)."""
+def _hosted(tool: Tool, resources: Mapping[str, Any]) -> model.HostedTool:
+    """The tool as the Responses API has it."""
+    match tool:
+        case FileSearchTool():
+            settings = tool.file_search
+            how: dict[str, Any] = {"vector_store_ids": resources.get("vector_store_ids", [])}
+            if settings.max_num_results is not None:
+                how["max_num_results"] = settings.max_num_results
+            options = {name: value for name, value in settings.ranking_options.items() if value is not None}
+            if options != _USUAL_RANKING:
+                how["ranking_options"] = {**options, "ranker": options["ranker"].replace("_", "-")}
+            return model.HostedTool(tool.type, how)
+        case CodeInterpreterTool():
+            container: dict[str, Any] = {"type": "auto"}
+            if resources.get("file_ids"):
+                container["file_ids"] = resources["file_ids"]
+            return model.HostedTool(tool.type, {"container": container})
+        case _:
+            return model.HostedTool(tool.type, tool.model_dump(exclude={"type"}))
+
+
+def _tool_choice(row: RunRow) -> tuple[model.ToolChoice | None, str | None]:
+    """What must be called: a choice among functions, or a hosted tool. A forced call is asked for in the first pass
+    only, else the run would never end (C-079)."""
     choice = row.object.tool_choice
+    is_first = not row.private.get("passes", 0)
     if isinstance(choice, str):
-        forced, named = choice == "required", choice
-    else:
-        forced, named = True, model.NamedTool(choice["function"]["name"])
-    if named == "auto" or (forced and row.private.get("passes", 0)):
-        return None
-    return named  # type: ignore[return-value]
+        is_asked = choice == "none" or (choice == "required" and is_first)
+        return (cast(model.ToolChoice, choice) if is_asked else None), None
+    if not is_first:
+        return None, None
+    if choice["type"] == "function":
+        return model.NamedTool(choice["function"]["name"]), None
+    return None, choice["type"]
 
 
 def _response_format(shown: str | JsonObject) -> model.ResponseFormat | None:

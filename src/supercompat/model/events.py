@@ -6,7 +6,7 @@ stops without `Finished` broke off.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
@@ -44,6 +44,100 @@ class ToolCallArguments:
 
     index: int
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageStarted:
+    """What is said from here on is a message of its own. An answer of one message need not say so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Annotated:
+    """What a part of the message's text refers to.
+
+    Args:
+        start, end: the characters that refer, counted over the message's text as it was said.
+        marker: for a citation that has no characters of its own: what is to stand at the end of the text so far, and
+            refers. `start` and `end` mean nothing then.
+        file_id: of a citation and of a path.
+    """
+
+    kind: Literal["file_citation", "file_path", "url_citation"]
+    start: int = 0
+    end: int = 0
+    marker: str = ""
+    file_id: str = ""
+    url: str = ""
+    title: str = ""
+
+
+HostedKind: TypeAlias = Literal["file_search", "code_interpreter", "function"]
+
+
+@dataclass(frozen=True, slots=True)
+class HostedCallStarted:
+    """The provider begins to carry out a tool by itself.
+
+    Args:
+        kind: how it is shown; all that the API has no words for is shown as a function.
+        name: of such a function.
+    """
+
+    id: str
+    kind: HostedKind
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HostedCallInput:
+    """The next piece of the code, or of the function's arguments."""
+
+    id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostedCallOutput:
+    """One output of code: `logs`, or an image by data URL."""
+
+    id: str
+    logs: str | None = None
+    image: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One result of a file search. `text` is what was found, if the provider tells it."""
+
+    file_id: str
+    file_name: str
+    score: float
+    attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HostedCallDone:
+    """The call has ended.
+
+    Args:
+        output: what came back, where it is shown as a function: JSON, or a text.
+        found: results of a file search.
+        image: a data URL of an image that was made.
+    """
+
+    id: str
+    output: str | None = None
+    found: tuple[Found, ...] = ()
+    image: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BackgroundStarted:
+    """The provider goes on with this answer also when nobody listens. With `handle`, which is JSON, it is picked up
+    again, or cancelled."""
+
+    handle: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +185,13 @@ ModelEvent: TypeAlias = (
     | ReasoningDelta
     | ToolCallStarted
     | ToolCallArguments
+    | MessageStarted
+    | Annotated
+    | HostedCallStarted
+    | HostedCallInput
+    | HostedCallOutput
+    | HostedCallDone
+    | BackgroundStarted
     | ProviderStateReported
     | UsageReported
     | Finished

@@ -52,6 +52,14 @@ def context_window(model: str) -> int:
     return next((window for family, window in _FAMILIES if family.match(name)), DEFAULT_WINDOW)
 
 
+_REASONING: Final = re.compile(r"o\d|codex|gpt-oss|computer-use|gpt-(?!5-chat)([5-9]|\d\d)")
+
+
+def is_reasoning(model: str) -> bool:
+    """Whether a model of this name, one of OpenAI's, thinks before it answers."""
+    return bool(_REASONING.match(model.lower().rsplit("/", 1)[-1].removeprefix("ft:")))
+
+
 def estimate_tokens(text: str) -> int:
     """About how many tokens a text takes, rounded up.
 

@@ -97,6 +97,19 @@ class FunctionTool:
 
 
 @dataclass(frozen=True, slots=True)
+class HostedTool:
+    """A tool that the provider carries out by itself.
+
+    Args:
+        kind: its `type`, in the provider's words.
+        settings: the rest of what the provider is told of it.
+    """
+
+    kind: str
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
 class NamedTool:
     """A tool choice that leaves one function."""
 
@@ -135,6 +148,12 @@ class ModelRequest:
         response_format: None for free text.
         max_completion_tokens: upper bound of this one answer, in tokens.
         stop: texts before which the answer ends.
+        hosted_tools: only for providers that have them.
+        hosted_choice: the `kind` of the hosted tool that must be used; `tool_choice` is None then.
+        may_continue: whether the provider may go on from an answer that it keeps; not where a budget decides what of
+            the conversation is sent.
+        may_truncate: whether the provider may leave out what its model has no room for.
+        metadata: what the caller keeps with the run, for providers that keep their answers.
     """
 
     model: str
@@ -149,3 +168,8 @@ class ModelRequest:
     max_completion_tokens: int | None = None
     reasoning_effort: str | None = None
     stop: tuple[str, ...] = ()
+    hosted_tools: tuple[HostedTool, ...] = ()
+    hosted_choice: str | None = None
+    may_continue: bool = True
+    may_truncate: bool = False
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])

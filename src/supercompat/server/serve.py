@@ -155,12 +155,13 @@ def _run(configuration: "Configuration") -> int:
     from uvicorn.supervisors import Multiprocess
 
     from supercompat.server.providers import Providers
-    from supercompat.server.settings import storage_of
+    from supercompat.server.settings import run_adapter_of, storage_of
     from supercompat.server.worker import Worker
 
     serving = configuration.serving
     # Here, what is wrong is one sentence; in the processes that serve it would be a traceback.
-    Providers(configuration.providers).routes(serving.routes, serving.provider)
+    routes = Providers(configuration.providers).routes(serving.routes, serving.provider)
+    run_adapter_of(configuration).check(routes)
     asyncio.run(_prepare(storage_of(configuration), serving.host))
     with _listening(serving.host, serving.port) as listener:
         config = uvicorn.Config(

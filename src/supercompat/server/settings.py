@@ -17,6 +17,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from supercompat.errors import ConfigurationError
 from supercompat.options import Options
+from supercompat.run_adapters.base import RunAdapter
+from supercompat.run_adapters.completions import CompletionsRunAdapter
+from supercompat.run_adapters.responses import ResponsesRunAdapter
 from supercompat.server.options import ServerOptions
 from supercompat.server.providers import ProviderSettings
 from supercompat.storage_adapters.sql.adapter import SQLAlchemyStorageAdapter
@@ -45,7 +48,9 @@ class Serving:
         models: model aliases: the name that assistants use, and the one that the provider knows, as in
             `gpt-4o=llama-3.3-70b-versatile`.
         routes: who answers for which models, as in `claude-*=anthropic,*=groq`; the first match wins.
-        run_adapter: how runs are carried out: through chat completions.
+        run_adapter: how runs are carried out: through chat completions, or through the provider's Responses API,
+            with its own tools.
+        background: whether runs through the Responses API go on at the provider when this process ends.
     """
 
     host: str = "127.0.0.1"
@@ -57,7 +62,8 @@ class Serving:
     provider: str | None = None
     models: Mapping[str, str] = field(default_factory=dict[str, str])
     routes: Mapping[str, str] = field(default_factory=dict[str, str])
-    run_adapter: Literal["completions"] = "completions"
+    run_adapter: Literal["completions", "responses"] = "completions"
+    background: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
@@ -198,6 +204,20 @@ def storage_of(configuration: Configuration) -> SQLAlchemyStorageAdapter:
     """
     serving = configuration.serving
     return SQLAlchemyStorageAdapter(serving.database_url, schema=serving.database_schema)
+
+
+def run_adapter_of(configuration: Configuration) -> RunAdapter:
+    """How runs are carried out.
+
+    Raises:
+        ConfigurationError: `background` is asked for where it can't be.
+    """
+    serving = configuration.serving
+    if serving.run_adapter == "responses":
+        return ResponsesRunAdapter(background=serving.background)
+    if serving.background:
+        raise ConfigurationError('background needs run_adapter = "responses".')
+    return CompletionsRunAdapter()
 
 
 def _read(file: Path, *, is_optional: bool) -> dict[str, Any]:

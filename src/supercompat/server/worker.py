@@ -12,12 +12,11 @@ from typing import Any
 
 from starlette.applications import Starlette
 
-from supercompat.run_adapters.completions import CompletionsRunAdapter
 from supercompat.server.asgi import application
 from supercompat.server.doors import Doors
 from supercompat.server.project_doors import ProjectDoors
 from supercompat.server.providers import Providers
-from supercompat.server.settings import Configuration, storage_of
+from supercompat.server.settings import Configuration, run_adapter_of, storage_of
 from supercompat.transport.sdk import compose
 
 logger = logging.getLogger(__name__)
@@ -36,7 +35,7 @@ class Worker:
         composition = compose(
             providers.routes(serving.routes, serving.provider),
             storage_of(configuration),
-            CompletionsRunAdapter(),
+            run_adapter_of(configuration),
             serving.models,
             configuration.options,
         )

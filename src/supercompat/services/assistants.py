@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from supercompat.services.core import Core, given, missing, page_query, read_page
+from supercompat.services.hosted import check_resources, check_tools, shown_resources
 from supercompat.storage_adapters.protocol import Page, Row, Transaction
 from supercompat.wire.objects import Assistant, Deleted
 from supercompat.wire.requests import AssistantCreate, AssistantModify, ListQuery
@@ -17,6 +18,8 @@ class Assistants:
     async def create(self, body: AssistantCreate) -> Assistant:
         """A new assistant (C-019)."""
         self._core.check_model(body.model)
+        check_tools(self._core, body.model, body.tools)
+        check_resources(self._core, body.tool_resources)
         assistant = Assistant(id=self._core.ids.new(Assistant), created_at=self._core.now(), model=body.model)
         row = apply(Row(assistant), body)
         await self._core.store.transact(lambda tx: tx.assistants.insert(row))
@@ -33,6 +36,9 @@ class Assistants:
             row = apply(existing_assistant(tx, assistant_id, lock=True), body)
             if body.model is not None:
                 self._core.check_model(body.model)
+            if body.tools:
+                check_tools(self._core, row.object.model, body.tools)
+            check_resources(self._core, body.tool_resources)
             tx.assistants.put(row)
             return row.object
 
@@ -70,4 +76,6 @@ def apply(row: Row[Assistant], body: AssistantCreate | AssistantModify) -> Row[A
             sampling[name] = getattr(body, name)
     sampling = {name: value for name, value in sampling.items() if value is not None}
     private = {"sampling": sampling} if sampling else {}
-    return replace(row, object=row.object.changed(**given(body)), private=private)
+    changed = row.object.changed(**given(body))
+    resources = shown_resources(changed.tool_resources, changed.tools)
+    return replace(row, object=changed.changed(tool_resources=resources), private=private)

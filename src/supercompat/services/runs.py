@@ -21,13 +21,24 @@ from supercompat.services.core import (
     read_page,
 )
 from supercompat.services.events import Events, Frames
+from supercompat.services.hosted import check_resources, check_tools, of_run
 from supercompat.services.messages import new_message
 from supercompat.services.run_creation import check_thread, new_run
 from supercompat.services.threads import insert_thread, new_thread, shown_later
 from supercompat.services.turns import Turns, Wish
 from supercompat.storage_adapters.protocol import Page, PageQuery, Row, RunRow, Transaction
 from supercompat.wire.events import AssistantEvent
-from supercompat.wire.objects import Assistant, Message, Run, RunStep, Thread, ToolCallsDetails
+from supercompat.wire.objects import (
+    Assistant,
+    FunctionTool,
+    JsonObject,
+    Message,
+    Run,
+    RunStep,
+    StepCall,
+    Thread,
+    ToolCallsDetails,
+)
 from supercompat.wire.requests import (
     ListQuery,
     RunCreate,
@@ -77,6 +88,7 @@ class Runs:
             if basis.assistant is None:
                 raise missing(tx.ids, "assistant", body.assistant_id)
             row = self._new_row(basis.assistant, thread_id, body)
+            row = _with_files(row, basis.assistant, tx.threads.get(thread_id) if _is_hosted(row) else None)
             check_thread(row.object, messages, has_user_message=basis.has_user_message)
             return self._insert(tx, row, messages, enqueues=enqueues)
 
@@ -86,10 +98,14 @@ class Runs:
 
     async def create_thread_and_run(self, body: ThreadRunCreate, *, event_ids: bool = False) -> Run | Frames:
         """Make a thread and start a run on it, both or neither (C-082). `event_ids` as for `create`."""
+        check_resources(self._core, body.thread.tool_resources, "thread.tool_resources")
+        check_resources(self._core, body.tool_resources)
         thread, messages = new_thread(body.thread, self._core.ids, self._core.now())
 
         def work(tx: Transaction) -> RunRow:
-            row = self._new_row(existing_assistant(tx, body.assistant_id), thread.id, body)
+            assistant = existing_assistant(tx, body.assistant_id)
+            row = self._new_row(assistant, thread.id, body)
+            row = _with_files(row, assistant, Row(thread), body.tool_resources)
             check_thread(row.object, messages, has_user_message=False)
             insert_thread(tx, thread)
             return self._insert(tx, row, messages)
@@ -164,6 +180,8 @@ class Runs:
             return cancelling
 
         row = await self._core.store.transact(work)
+        if row.object.status != "cancelling":
+            self._core.supervisor.abandon(row)
         if row.object.status != "cancelling" or self._core.supervisor.cancel(row.object):
             return row
         if row.owner == self._core.supervisor.owner:
@@ -234,6 +252,7 @@ class Runs:
         )
         # The assistant may be older than the choice of client adapters.
         self._core.check_model(run.model)
+        check_tools(self._core, run.model, run.tools, run.tool_choice)
         return self._core.supervisor.owned(run, private)
 
     def _insert(
@@ -264,6 +283,19 @@ class Runs:
         if stream and event_ids:
             return self._events.new(row.object, feed)
         return feed.subscribe() if stream else row.object
+
+
+def _is_hosted(row: RunRow) -> bool:
+    return any(not isinstance(tool, FunctionTool) for tool in row.object.tools)
+
+
+def _with_files(
+    row: RunRow, assistant: Row[Assistant], thread: Row[Thread] | None, own: JsonObject | None = None
+) -> RunRow:
+    """The run, with a note of the files that its hosted tools take. Its own stand for the assistant's (1.2)."""
+    resources = {**assistant.object.tool_resources, **(own or {})}
+    files = of_run(row.object.tools, resources, thread.object.tool_resources if thread else {})
+    return replace(row, private={**row.private, **files})
 
 
 def wait_for_poll(read_timeout: float | None) -> float:
@@ -299,6 +331,8 @@ def _answer(tx: Transaction, run: Run, body: SubmitToolOutputs, now: int) -> tup
     assert isinstance(row.object.step_details, ToolCallsDetails)
     calls = [
         call.changed(function=call.function.changed(output=outputs[call.id]))
+        if isinstance(call, StepCall) and call.id in outputs
+        else call
         for call in row.object.step_details.tool_calls
     ]
     answered = row.object.changed(step_details=ToolCallsDetails(tool_calls=calls))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from supercompat.services.core import Core, existing_thread, given, missing
+from supercompat.services.hosted import check_resources
 from supercompat.services.messages import new_message
 from supercompat.storage_adapters.protocol import Row, Transaction
 from supercompat.wire.ids import Ids
@@ -17,6 +18,7 @@ class Threads:
 
     async def create(self, body: ThreadCreate) -> Thread:
         """A new thread, with its first messages in the order given (C-043, C-044)."""
+        check_resources(self._core, body.tool_resources)
         thread, messages = new_thread(body, self._core.ids, self._core.now())
         await self._core.store.transact(lambda tx: insert_thread(tx, thread, messages))
         return thread
@@ -30,6 +32,7 @@ class Threads:
 
         def work(tx: Transaction) -> Thread:
             row = existing_thread(tx, thread_id, lock=True)
+            check_resources(self._core, body.tool_resources)
             row = replace(row, object=row.object.changed(**given(body)))
             tx.threads.put(row)
             return row.object
@@ -46,7 +49,12 @@ class Threads:
 
 def new_thread(body: ThreadCreate, ids: Ids, now: int) -> tuple[Thread, list[Message]]:
     """A thread and its first messages, not yet stored."""
-    thread = Thread(id=ids.new(Thread), created_at=now, metadata=body.metadata or {})
+    thread = Thread(
+        id=ids.new(Thread),
+        created_at=now,
+        metadata=body.metadata or {},
+        tool_resources=body.tool_resources or {},
+    )
     return thread, [new_message(message, ids, thread.id, now) for message in body.messages]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from supercompat.wire.objects import (
     Content,
+    ImageFileContent,
     ImageUrlContent,
     Message,
     RefusalContent,
@@ -26,7 +27,7 @@ def size_of(shown: Message | RunStep) -> int:
         return FRAME_SIZE + sum(_content_size(content) for content in shown.content)
     if not _is_answered(shown):
         return 0
-    functions = [call.function for call in _calls(shown)]
+    functions = [call.function for call in _functions(shown)]
     texts = [text for each in functions for text in (each.name, each.arguments, each.output or "")]
     return FRAME_SIZE * len(functions) + sum(_bytes(text) for text in texts)
 
@@ -34,12 +35,13 @@ def size_of(shown: Message | RunStep) -> int:
 def _is_answered(step: RunStep) -> bool:
     """Whether it called tools and has all their outputs. One whose pass broke off has no calls at all: they are
     stored when the pass ends."""
-    calls = _calls(step)
+    calls = _functions(step)
     return bool(calls) and all(call.function.output is not None for call in calls)
 
 
-def _calls(step: RunStep) -> Sequence[StepCall]:
-    return step.step_details.tool_calls if isinstance(step.step_details, ToolCallsDetails) else ()
+def _functions(step: RunStep) -> Sequence[StepCall]:
+    calls = step.step_details.tool_calls if isinstance(step.step_details, ToolCallsDetails) else ()
+    return [call for call in calls if isinstance(call, StepCall)]
 
 
 def _content_size(content: Content) -> int:
@@ -50,6 +52,9 @@ def _content_size(content: Content) -> int:
             return _bytes(content.refusal)
         case ImageUrlContent():
             return IMAGE_SIZE
+        case ImageFileContent():
+            # What a model made is not sent back to it.
+            return 0
 
 
 def _bytes(text: str) -> int:

@@ -88,15 +88,17 @@ def compose(
     _check("models", models, Mapping, "a mapping such as {'gpt-4o': 'llama-3.3-70b-versatile'}")
     _check("options", options, Options, "Options(…)")
     options = options or Options()
+    routes, run_adapter = _routes(client), run_adapter or CompletionsRunAdapter()
+    run_adapter.check(routes)
     return Composition(
         client=ModelRouter(
-            _routes(client),
+            routes,
             models or {},
             threads=options.provider_threads,
             images=ImageFetcher(enabled=options.fetch_images),
         ),
         storage=storage or MemoryStorageAdapter(),
-        run_adapter=run_adapter or CompletionsRunAdapter(),
+        run_adapter=run_adapter,
         options=options,
     )
 

@@ -41,13 +41,13 @@ class Piece:
     """The text of a delta: it continues one part, and so may be sent together with what follows it there.
 
     Args:
-        kind: of what the text is: a content part of a message, or a call's arguments in a step.
+        kind: of what the text is: a content part of a message, or a call's arguments or its code in a step.
         of: id of the message or the step.
         index: of the content part, or of the call.
         first: whether the part begins here. Only that delta of a text carries the empty list of annotations (C-139).
     """
 
-    kind: Literal["text", "refusal", "arguments"]
+    kind: Literal["text", "refusal", "arguments", "input"]
     of: str
     index: int
     text: str
@@ -68,6 +68,10 @@ class Piece:
                 content = {"index": self.index, "type": "refusal", "refusal": self.text}
             case "arguments":
                 call = {"index": self.index, "type": "function", "function": {"arguments": self.text}}
+                return _step_delta(self.of, call, self)
+            case "input":
+                code = {"input": self.text}
+                call = {"index": self.index, "type": "code_interpreter", "code_interpreter": code}
                 return _step_delta(self.of, call, self)
         data = {"id": self.of, "object": "thread.message.delta", "delta": {"content": [content]}}
         return AssistantEvent("thread.message.delta", data, self)
@@ -99,6 +103,24 @@ def call_opened(step_id: str, index: int, call_id: str, name: str) -> AssistantE
     """The delta that begins a function call. Id and name come here and nowhere else (C-143)."""
     function = {"name": name, "arguments": "", "output": None}
     return _step_delta(step_id, {"index": index, "id": call_id, "type": "function", "function": function})
+
+
+def tool_opened(step_id: str, index: int, call: WireObject) -> AssistantEvent:
+    """The delta that begins a call of a tool of the API's own, as it is then (S6, S7)."""
+    return _step_delta(step_id, {"index": index, **call.model_dump()})
+
+
+def code_output(step_id: str, index: int, number: int, output: WireObject) -> AssistantEvent:
+    """The delta with one output of code; `number` counts those of its call (S7)."""
+    outputs = [{"index": number, **output.model_dump()}]
+    call = {"index": index, "type": "code_interpreter", "code_interpreter": {"outputs": outputs}}
+    return _step_delta(step_id, call)
+
+
+def message_delta(message_id: str, *content: JsonObject) -> AssistantEvent:
+    """A delta with parts that are no text alone: images, annotations (S6, S8)."""
+    data = {"id": message_id, "object": "thread.message.delta", "delta": {"content": list(content)}}
+    return AssistantEvent("thread.message.delta", data)
 
 
 def _step_delta(step_id: str, call: JsonObject, piece: Piece | None = None) -> AssistantEvent:

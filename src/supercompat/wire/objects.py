@@ -4,6 +4,7 @@ Every field is present, absent values as `null`, but for those marked `ABSENT`, 
 Objects are frozen: a change is a copy (`changed`).
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -64,7 +65,53 @@ class FunctionTool(WireObject):
     function: FunctionDefinition
 
 
-Tool: TypeAlias = FunctionTool
+class FileSearchSettings(WireObject):
+    max_num_results: int | None = Field(default=None, exclude_if=absent)
+    ranking_options: JsonObject = Field(
+        default_factory=lambda: {
+            "ranker": "default_2024_08_21",
+            "score_threshold": 0.0,
+            "hybrid_search": None,
+        }
+    )
+
+
+class FileSearchTool(WireObject):
+    type: Literal["file_search"] = "file_search"
+    file_search: FileSearchSettings = Field(default_factory=FileSearchSettings)
+
+
+class CodeInterpreterTool(WireObject):
+    type: Literal["code_interpreter"] = "code_interpreter"
+
+
+ProviderToolType: TypeAlias = Literal[
+    "computer",
+    "computer_use_preview",
+    "image_generation",
+    "mcp",
+    "web_search",
+    "web_search_preview",
+]
+
+
+class ProviderTool(WireObject):
+    """A tool that this API does not know: what the Responses API calls it and wants to know of it, as it is there.
+
+    Not shown in a repr, since there are secrets among it.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    type: ProviderToolType
+
+    def __repr__(self) -> str:
+        return f"ProviderTool(type={self.type!r}, …)"
+
+
+Tool: TypeAlias = Annotated[
+    FunctionTool | FileSearchTool | CodeInterpreterTool | ProviderTool, Field(discriminator="type")
+]
 
 
 class Assistant(Resource):
@@ -114,12 +161,24 @@ class ImageUrlContent(WireObject):
     image_url: ImageUrl
 
 
+class ImageFile(WireObject):
+    file_id: str
+    detail: str | None = Field(default=None, exclude_if=absent)
+
+
+class ImageFileContent(WireObject):
+    type: Literal["image_file"] = "image_file"
+    image_file: ImageFile
+
+
 class RefusalContent(WireObject):
     type: Literal["refusal"] = "refusal"
     refusal: str
 
 
-Content: TypeAlias = Annotated[TextContent | ImageUrlContent | RefusalContent, Field(discriminator="type")]
+Content: TypeAlias = Annotated[
+    TextContent | ImageUrlContent | ImageFileContent | RefusalContent, Field(discriminator="type")
+]
 
 
 class IncompleteDetails(WireObject):
@@ -237,9 +296,60 @@ class StepCall(WireObject):
     function: StepFunction
 
 
+class FoundText(WireObject):
+    type: Literal["text"] = "text"
+    text: str
+
+
+class SearchResult(WireObject):
+    file_id: str
+    file_name: str
+    score: float
+    attributes: JsonObject = Field(default_factory=dict)
+    content: list[FoundText] | None = Field(default=None, exclude_if=absent)
+
+
+class StepSearch(WireObject):
+    ranking_options: JsonObject
+    results: list[SearchResult] = Field(default_factory=list)
+
+
+class SearchStepCall(WireObject):
+    id: str
+    type: Literal["file_search"] = "file_search"
+    file_search: StepSearch
+
+
+class CodeLogs(WireObject):
+    type: Literal["logs"] = "logs"
+    logs: str
+
+
+class CodeImage(WireObject):
+    type: Literal["image"] = "image"
+    image: ImageFile
+
+
+CodeOutput: TypeAlias = Annotated[CodeLogs | CodeImage, Field(discriminator="type")]
+
+
+class StepCode(WireObject):
+    input: str
+    outputs: list[CodeOutput] = Field(default_factory=list)
+
+
+class CodeStepCall(WireObject):
+    id: str
+    type: Literal["code_interpreter"] = "code_interpreter"
+    code_interpreter: StepCode
+
+
+AnyStepCall: TypeAlias = Annotated[StepCall | SearchStepCall | CodeStepCall, Field(discriminator="type")]
+
+
 class ToolCallsDetails(WireObject):
     type: Literal["tool_calls"] = "tool_calls"
-    tool_calls: list[StepCall] = Field(default_factory=list)
+    tool_calls: Sequence[AnyStepCall] = ()
 
 
 class CreatedMessage(WireObject):

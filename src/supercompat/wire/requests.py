@@ -10,8 +10,7 @@ reads is not decided here. Unions are told apart by hand, so that an error's pla
 
 import json
 import re
-from collections.abc import Callable
-from typing import Annotated, Any, Literal, LiteralString, TypeAlias, cast
+from typing import Annotated, Any, Literal, TypeAlias, cast, get_args
 
 from pydantic import (
     AfterValidator,
@@ -20,104 +19,37 @@ from pydantic import (
     Field,
     PlainValidator,
     TypeAdapter,
-    ValidationError,
 )
-from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from supercompat.wire.objects import (
+    CodeInterpreterTool,
     Content,
+    FileSearchSettings,
+    FileSearchTool,
     FunctionDefinition,
     FunctionTool,
     ImageUrl,
     ImageUrlContent,
     JsonObject,
+    ProviderTool,
+    ProviderToolType,
     Text,
     TextContent,
     Tool,
     TruncationStrategy,
 )
+from supercompat.wire.refusals import by_type, refusal, unserved, unserved_type, word_or_object
 
 #: Characters.
 MAX_TEXT = 256_000
 #: The largest integer that every JSON reader keeps exact; one more still fits a database's 64 bits.
 MAX_INTEGER = 2**53 - 1
 
-Validate: TypeAlias = Callable[[Any], Any]
-
 
 class Body(BaseModel):
     """Base of all request bodies."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
-
-
-def refusal(kind: LiteralString, value: object, *place: str | int, **facts: Any) -> ValidationError:
-    """An error at a place below the value that is being validated.
-
-    Args:
-        kind: what is wrong: one of pydantic's error types, or `union_type`, `empty_content`, `invalid_url`,
-            `number_out_of_range`, `unsupported_value`.
-        value: what was found there.
-        place: keys and indexes from the validated value down to it.
-        facts: what the sentence about it needs to know.
-    """
-    error = PydanticCustomError(kind, kind, facts)
-    return ValidationError.from_exception_data(
-        "request", [InitErrorDetails(type=error, loc=place, input=value)]
-    )
-
-
-def by_type(**kinds: Validate) -> Validate:
-    """A validator that lets the key `type` of an object choose which of `kinds` validates it."""
-    supported = quoted(*kinds)
-
-    def choose(value: Any) -> Any:
-        if not isinstance(value, dict):
-            raise refusal("dict_type", value)
-        given = cast(JsonObject, value)
-        if "type" not in given:
-            raise refusal("missing", given, "type")
-        kind = given["type"]
-        if not isinstance(kind, str) or kind not in kinds:
-            raise refusal("literal_error", kind, "type", expected=supported)
-        return kinds[kind](given)
-
-    return choose
-
-
-def word_or_object(choose: Validate, *words: str) -> Validate:
-    """A validator for one of `words`, or an object that `choose` admits. It comes out as it came (C-033)."""
-
-    def check(value: Any) -> Any:
-        if not isinstance(value, str | dict):
-            raise refusal("union_type", value, expected="one of a string or object")
-        if isinstance(value, dict):
-            choose(value)
-        elif value not in words:
-            raise refusal("literal_error", value, expected=quoted(*words))
-        return cast(str | JsonObject, value)
-
-    return check
-
-
-def quoted(*words: str) -> str:
-    return ", ".join(f"'{word}'" for word in words)
-
-
-def unserved_type(value: JsonObject) -> Any:
-    """Refuse an object for its `type`: the hosted API knew it, we don't serve it yet."""
-    raise refusal("unsupported_value", value["type"], "type", what=value["type"])
-
-
-def unserved(what: str) -> PlainValidator:
-    """Marks a list that we don't serve yet: an empty one, or null, asks for nothing."""
-
-    def check(value: Any) -> list[Any]:
-        if value not in (None, []):
-            raise refusal("unsupported_value", value, what=what)
-        return []
-
-    return PlainValidator(check)
 
 
 def _finite(value: JsonObject) -> JsonObject:
@@ -161,17 +93,66 @@ def _function_tool(value: JsonObject) -> FunctionTool:
     return FunctionTool(function=FunctionDefinition.model_validate(given))
 
 
+class CodeInterpreterBody(Body):
+    type: Literal["code_interpreter"]
+
+
+class HybridSearch(Body):
+    embedding_weight: float
+    text_weight: float
+
+
+class RankingOptions(Body):
+    ranker: Literal["auto", "default_2024_08_21"] = "default_2024_08_21"
+    score_threshold: Annotated[float, Field(ge=0, le=1)]
+    hybrid_search: HybridSearch | None = None
+
+
+class FileSearchOptions(Body):
+    max_num_results: Annotated[int, Field(ge=1, le=50)] | None = None
+    ranking_options: RankingOptions | None = None
+
+
+class FileSearchBody(Body):
+    type: Literal["file_search"]
+    file_search: FileSearchOptions = Field(default_factory=FileSearchOptions)
+
+
+def _code_interpreter(value: JsonObject) -> CodeInterpreterTool:
+    CodeInterpreterBody.model_validate(value)
+    return CodeInterpreterTool()
+
+
+def _file_search(value: JsonObject) -> FileSearchTool:
+    options = FileSearchBody.model_validate(value).file_search
+    given: JsonObject = {"max_num_results": options.max_num_results}
+    if options.ranking_options is not None:
+        given["ranking_options"] = options.ranking_options.model_dump()
+    return FileSearchTool(file_search=FileSearchSettings.model_validate(given))
+
+
 # Alternatives stand in the order in which the hosted API lists them.
-_TOOL = by_type(code_interpreter=unserved_type, function=_function_tool, file_search=unserved_type)
-AnyTool: TypeAlias = Annotated[Tool, PlainValidator(_TOOL)]
+_TOOL = by_type(code_interpreter=_code_interpreter, function=_function_tool, file_search=_file_search)
+_PROVIDER_TOOLS: tuple[str, ...] = get_args(ProviderToolType)
+
+
+def _tool(value: Any) -> Tool:
+    """A tool of the API, or one of the Responses API, which its provider judges."""
+    given = cast(JsonObject, value) if isinstance(value, dict) else {}
+    if given.get("type") in _PROVIDER_TOOLS:
+        return ProviderTool.model_validate(_finite(given))
+    return _TOOL(value)
+
+
+AnyTool: TypeAlias = Annotated[Tool, PlainValidator(_tool)]
 
 
 class CodeInterpreterResources(Body):
-    file_ids: Annotated[list[Any], unserved("file_ids")] = []
+    file_ids: Annotated[list[str], Field(max_length=20)] = []
 
 
 class FileSearchResources(Body):
-    vector_store_ids: Annotated[list[Any], unserved("vector_store_ids")] = []
+    vector_store_ids: Annotated[list[str], Field(max_length=1)] = []
     vector_stores: Annotated[list[Any], unserved("vector_stores")] = []
 
 
@@ -181,8 +162,13 @@ class ToolResourcesBody(Body):
 
 
 def _tool_resources(value: Any) -> JsonObject:
-    ToolResourcesBody.model_validate(value)
-    return {}
+    given = ToolResourcesBody.model_validate(value)
+    resources: JsonObject = {}
+    if given.code_interpreter and given.code_interpreter.file_ids:
+        resources["code_interpreter"] = {"file_ids": given.code_interpreter.file_ids}
+    if given.file_search and given.file_search.vector_store_ids:
+        resources["file_search"] = {"vector_store_ids": given.file_search.vector_store_ids}
+    return resources
 
 
 ToolResources: TypeAlias = Annotated[JsonObject, PlainValidator(_tool_resources)]
@@ -226,11 +212,24 @@ class FunctionChoice(Body):
     function: NamedFunction
 
 
+class ToolTypeChoice(Body):
+    type: str
+
+
 _CHOICE = by_type(
-    code_interpreter=unserved_type, function=FunctionChoice.model_validate, file_search=unserved_type
+    code_interpreter=ToolTypeChoice.model_validate,
+    function=FunctionChoice.model_validate,
+    file_search=ToolTypeChoice.model_validate,
 )
+
+
+def _choice(value: Any) -> Any:
+    given = cast(JsonObject, value)
+    return ToolTypeChoice.model_validate(given) if given.get("type") in _PROVIDER_TOOLS else _CHOICE(value)
+
+
 ToolChoice: TypeAlias = Annotated[
-    str | JsonObject, PlainValidator(word_or_object(_CHOICE, "none", "auto", "required"))
+    str | JsonObject, PlainValidator(word_or_object(_choice, "none", "auto", "required"))
 ]
 
 

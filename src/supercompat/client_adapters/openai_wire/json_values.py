@@ -1,5 +1,6 @@
 """Members of JSON that a provider sent: of the wanted type, or empty. Providers' types can't be relied on."""
 
+import json
 import math
 from typing import Any, cast
 
@@ -28,3 +29,8 @@ def a_number(value: object) -> int | None:
     if isinstance(value, float) and math.isfinite(value):
         return int(value)
     return None
+
+
+def text_of(value: object) -> str:
+    """The value as JSON text."""
+    return json.dumps(value, ensure_ascii=False)

@@ -116,9 +116,14 @@ class PrismaSteps(PrismaCollection[RunStep]):
     def _carry(self, row: Row[RunStep]) -> None:
         """Let a message have the step's calls: the one that they follow in their run, else one of their own."""
         details = row.object.step_details
-        if not isinstance(details, ToolCallsDetails) or not details.tool_calls:
+        if not isinstance(details, ToolCallsDetails):
             return
-        calls = [_call(call) for call in details.tool_calls]
+        # What a provider carried out by itself nobody is to answer.
+        hosted = row.private.get("hosted", ())
+        functions = [call for call in details.tool_calls if isinstance(call, StepCall)]
+        calls = [_call(call) for call in functions if call.id not in hosted]
+        if not calls:
+            return
         carrier = self._carrier(row.object.id)
         if carrier is None:
             followed = self._followed(row)

@@ -1,5 +1,6 @@
 """OpenAI's API, and Groq's under its own path, played from a script."""
 
+import re
 import urllib.parse
 import uuid
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,8 @@ from supercompat.testing.scripted import (
 )
 from supercompat.testing.scripted.server import Answered
 
+_AZURE = re.compile("/openai/(?!v1/)(?:deployments/[^/]+/)?")
+
 
 def echo(request: Received) -> Reply:
     """Says what the last user message says, word by word."""
@@ -38,7 +41,8 @@ class ScriptedServer(LoopbackServer):
     """A server on a loopback socket that speaks OpenAI's API, and refuses what OpenAI refuses.
 
     Point a real SDK at it: `openai.OpenAI(base_url=server.base_url, api_key="test")`, or
-    `groq.Groq(base_url=server.url, api_key="test")`, which finds Groq's wire and rules under its own path.
+    `groq.Groq(base_url=server.url, api_key="test")`, which finds Groq's wire and rules under its own path;
+    `openai.AzureOpenAI(azure_endpoint=server.url, …)` finds its paths too.
     Served are `chat/completions`, `responses` with all that is below it, `models` and `models/{id}`.
 
         with ScriptedServer() as server:
@@ -113,6 +117,8 @@ class ScriptedServer(LoopbackServer):
 
 
 def _check_key(received: Received) -> None:
+    if _AZURE.match(received.path) and received.headers.get("api-key"):
+        return
     scheme, _, key = received.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         why = "You didn't provide an API key: expected an Authorization header with 'Bearer' and the key."
@@ -129,12 +135,17 @@ def _parsed(body: bytes) -> dict[str, Any]:
 
 
 def _dialect(received: Received) -> Dialect:
-    return GROQ if received.path.startswith("/openai/") else OPENAI
+    return GROQ if received.path.startswith("/openai/v1/") else OPENAI
 
 
 def _resource(received: Received, dialect: Dialect) -> list[str]:
-    """The path below the dialect's prefix, in its parts; of another path one empty part."""
+    """The path below the dialect's prefix, in its parts; of another path one empty part.
+
+    Azure has another prefix, where chat completions name the deployment of the model.
+    """
     path = received.path.partition("?")[0]
+    if (azure := _AZURE.match(path)) and dialect is OPENAI:
+        return path[azure.end() :].split("/")
     return path.removeprefix(dialect.prefix + "/").split("/") if path.startswith(dialect.prefix) else [""]
 
 

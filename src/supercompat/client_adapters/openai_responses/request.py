@@ -1,0 +1,239 @@
+"""A model request as the body of a request for a response."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from supercompat.client_adapters.openai_responses.state import items_of, previous_response
+from supercompat.errors import ProviderError
+from supercompat.model.families import is_reasoning
+from supercompat.model.request import (
+    AssistantTurn,
+    FunctionTool,
+    ImagePart,
+    JsonObjectFormat,
+    ModelRequest,
+    NamedTool,
+    Part,
+    ToolCall,
+    ToolTurn,
+    Turn,
+    UserTurn,
+)
+
+#: What a computer call is called where it is shown as a function.
+COMPUTER = "computer_call"
+
+_MARKER = re.compile("【[0-9]+:[0-9]+†[^】]*】")
+
+#: What has to be asked for to come along with a hosted tool's calls.
+_INCLUDED: Mapping[str, str] = {
+    "file_search": "file_search_call.results",
+    "code_interpreter": "code_interpreter_call.outputs",
+    "web_search": "web_search_call.action.sources",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a provider is asked.
+
+    Args:
+        server: tells its answers from those of other servers.
+        store: whether it keeps its answers.
+        background: whether it goes on when nobody listens.
+        continues: whether a round of tools goes on from the answer that the provider keeps.
+        stream: whether the answer is wanted as events.
+        has_extras: whether it knows `store`, `include`, `truncation` and `metadata`.
+    """
+
+    server: str
+    store: bool = False
+    background: bool = False
+    continues: bool = True
+    stream: bool = True
+    has_extras: bool = True
+
+
+def request_body(request: ModelRequest, way: Way) -> dict[str, Any]:
+    """The JSON body that asks what `request` asks. What was not asked for is not in it.
+
+    Raises:
+        ProviderError: it asks for what this API does not have.
+    """
+    if request.stop:
+        raise ProviderError("The Responses API has no stop sequences.", code="invalid_prompt")
+    body: dict[str, Any] = {"model": request.model, **_input(request, way)}
+    if way.stream:
+        body["stream"] = True
+    body |= _tools(request)
+    if request.response_format is not None:
+        body["text"] = {"format": _format(request)}
+    if request.reasoning_effort is not None:
+        body["reasoning"] = {"effort": request.reasoning_effort}
+    knobs = {
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "max_output_tokens": request.max_completion_tokens,
+    }
+    body.update((name, value) for name, value in knobs.items() if value is not None)
+    return body | (_extras(request, way) if way.has_extras else {})
+
+
+def _extras(request: ModelRequest, way: Way) -> dict[str, Any]:
+    extras: dict[str, Any] = {"store": way.store}
+    if way.background:
+        extras["background"] = True
+    if request.may_truncate:
+        extras["truncation"] = "auto"
+    if request.metadata and way.store:
+        extras["metadata"] = dict(request.metadata)
+    include = included(request)
+    if not way.store and is_reasoning(request.model):
+        # Refused for any other model.
+        include.append("reasoning.encrypted_content")
+    return {**extras, "include": include} if include else extras
+
+
+def included(request: ModelRequest) -> list[str]:
+    """What has to be asked for, so that it comes along with the calls of the request's hosted tools."""
+    kinds = [tool.kind for tool in request.hosted_tools]
+    return [what for name, what in _INCLUDED.items() if any(kind.startswith(name) for kind in kinds)]
+
+
+def _input(request: ModelRequest, way: Way) -> dict[str, Any]:
+    continues = way.store and way.continues and request.may_continue
+    previous = previous_response(request.turns, way.server) if continues else None
+    if previous is not None:
+        response_id, turns = previous
+        instructions = {"instructions": request.instructions} if request.instructions else {}
+        return {
+            **instructions,
+            "previous_response_id": response_id,
+            "input": list(_items(request, turns, way.server)),
+        }
+    items = list(_items(request, request.turns, way.server))
+    if not request.instructions:
+        return {"input": items}
+    if not items:
+        # The API wants some input.
+        return {"input": [{"type": "message", "role": "developer", "content": request.instructions}]}
+    return {"instructions": request.instructions, "input": items}
+
+
+def _items(request: ModelRequest, turns: Sequence[Turn], server: str) -> Iterator[dict[str, Any]]:
+    uses_computer = any(tool.kind.startswith("computer") for tool in request.hosted_tools)
+    asked = max((at for at, turn in enumerate(turns) if isinstance(turn, UserTurn)), default=-1)
+    replayed = {
+        at: items_of(turn, server)
+        for at, turn in enumerate(turns)
+        if at > asked and isinstance(turn, AssistantTurn) and turn.tool_calls
+    }
+    repeated = _repeated(turns, replayed)
+    for at, turn in enumerate(turns):
+        if at in repeated:
+            continue
+        match turn:
+            case UserTurn(content):
+                yield {"type": "message", "role": "user", "content": [_part(part) for part in content]}
+            case AssistantTurn() if replayed.get(at):
+                yield from replayed[at]
+            case AssistantTurn(text, calls):
+                if text:
+                    yield {"type": "message", "role": "assistant", "content": text}
+                yield from (_call(call, uses_computer=uses_computer) for call in calls)
+            case ToolTurn():
+                yield _output(turn, uses_computer=uses_computer)
+
+
+def _repeated(turns: Sequence[Turn], replayed: Mapping[int, list[dict[str, Any]]]) -> set[int]:
+    """Turns of text right before an answer that is sent again as it came, and has their text in it."""
+    repeated: set[int] = set()
+    for at, items in replayed.items():
+        said = {text for item in items for text in _texts(item)}
+        before = at - 1
+        while before >= 0 and _is_said(turns[before], said):
+            repeated.add(before)
+            before -= 1
+    return repeated
+
+
+def _is_said(turn: Turn, said: set[str]) -> bool:
+    """Whether the turn is one of these texts, but for the markers of what it cites."""
+    return isinstance(turn, AssistantTurn) and _MARKER.sub("", turn.text) in said
+
+
+def _texts(item: Mapping[str, Any]) -> Iterator[str]:
+    if item.get("type") == "message":
+        yield "".join(part.get("text") or part.get("refusal") or "" for part in item.get("content") or ())
+
+
+def _part(part: Part) -> dict[str, Any]:
+    if isinstance(part, ImagePart):
+        return {"type": "input_image", "image_url": part.url, "detail": part.detail}
+    return {"type": "input_text", "text": part.text}
+
+
+def _call(call: ToolCall, *, uses_computer: bool) -> dict[str, Any]:
+    if uses_computer and call.name == COMPUTER:
+        return {
+            "type": "computer_call",
+            "call_id": call.id,
+            "status": "completed",
+            **json.loads(call.arguments),
+        }
+    return {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.arguments}
+
+
+def _output(turn: ToolTurn, *, uses_computer: bool) -> dict[str, Any]:
+    if not (uses_computer and turn.name == COMPUTER):
+        return {"type": "function_call_output", "call_id": turn.call_id, "output": turn.output}
+    try:
+        screenshot = dict(json.loads(turn.output))
+    except (ValueError, TypeError):
+        raise ProviderError(
+            'The output of a computer call has to be JSON such as {"type": "computer_screenshot", "image_url": …}.',
+            code="invalid_prompt",
+        ) from None
+    checks = screenshot.pop("acknowledged_safety_checks", None)
+    acknowledged = {"acknowledged_safety_checks": checks} if checks else {}
+    return {"type": "computer_call_output", "call_id": turn.call_id, "output": screenshot, **acknowledged}
+
+
+def _tools(request: ModelRequest) -> dict[str, Any]:
+    tools = [*map(_function, request.tools), *({"type": t.kind, **t.settings} for t in request.hosted_tools)]
+    if not tools:
+        return {}
+    body: dict[str, Any] = {"tools": tools}
+    if request.hosted_choice is not None:
+        body["tool_choice"] = {"type": request.hosted_choice}
+    elif isinstance(request.tool_choice, NamedTool):
+        body["tool_choice"] = {"type": "function", "name": request.tool_choice.name}
+    elif request.tool_choice is not None:
+        body["tool_choice"] = request.tool_choice
+    if request.parallel_tool_calls is not None:
+        body["parallel_tool_calls"] = request.parallel_tool_calls
+    return body
+
+
+def _function(tool: FunctionTool) -> dict[str, Any]:
+    # Unlike chat completions, this API is strict unless it is told otherwise.
+    function: dict[str, Any] = {
+        "type": "function",
+        "name": tool.name,
+        "parameters": dict(tool.parameters),
+        "strict": tool.strict,
+    }
+    return function if tool.description is None else {**function, "description": tool.description}
+
+
+def _format(request: ModelRequest) -> dict[str, Any]:
+    wanted = request.response_format
+    assert wanted is not None
+    if isinstance(wanted, JsonObjectFormat):
+        return {"type": "json_object"}
+    fields = {"description": wanted.description, "strict": wanted.strict}
+    given = {name: value for name, value in fields.items() if value is not None}
+    return {"type": "json_schema", "name": wanted.name, "schema": dict(wanted.schema or {}), **given}

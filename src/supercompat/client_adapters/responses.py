@@ -1,0 +1,221 @@
+"""The Responses API through an SDK client: also of an SDK that has no such resource, by its raw `post` and `get`."""
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from supercompat.client_adapters.base import ResponsesSupport
+from supercompat.client_adapters.chunks import close
+from supercompat.client_adapters.errors import provider_errors
+from supercompat.client_adapters.openai_responses import (
+    ResponseReader,
+    Way,
+    handle_of,
+    included,
+    is_last,
+    request_body,
+)
+from supercompat.client_adapters.stainless import Channel, Resource, is_asynchronous
+from supercompat.errors import ProviderError
+from supercompat.model.events import ModelEvent
+from supercompat.model.request import JsonSchemaFormat, ModelRequest
+
+#: Seconds between two looks at a response that is not streamed.
+POLL_EVERY = 1.0
+
+#: How often in a row a stream of a background response is opened again without having said anything.
+MOST_TRIES = 5
+
+_ENDED = ("completed", "incomplete", "failed", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class ResponsesQuirks:
+    """How a provider's Responses API deviates from OpenAI's.
+
+    Args:
+        path: of the resource, below the client's base URL.
+        streams_schemas: whether an answer that has to fit a JSON schema can be streamed.
+        has_extras: whether it knows `store`, `include`, `truncation` and `metadata`.
+    """
+
+    support: ResponsesSupport
+    path: str = "/responses"
+    streams_schemas: bool = True
+    has_extras: bool = True
+
+
+class StainlessResponses:
+    """The `Responses` of a connection.
+
+    Args:
+        channel: any of the client's; it is left open.
+    """
+
+    def __init__(self, client: Any, channel: Channel, quirks: ResponsesQuirks) -> None:
+        self._client = client
+        self._channel = channel.speaking(_RESOURCE)
+        self._quirks = quirks
+        self._server = urlsplit(str(client.base_url)).netloc
+
+    def hosted_tools(self, model: str | None) -> frozenset[str]:
+        return self._quirks.support.hosted_tools
+
+    def can_resume(self, model: str, handle: Mapping[str, Any]) -> bool:
+        return handle_of(handle, self._server) is not None
+
+    @asynccontextmanager
+    async def answer(
+        self,
+        request: ModelRequest,
+        *,
+        store: bool | None,
+        background: bool,
+        handle: Mapping[str, Any] | None = None,
+    ) -> AsyncIterator[AsyncIterator[ModelEvent]]:
+        way = self._way(request, store, background)
+        reader = ResponseReader(way)
+        async with AsyncExitStack() as stack:
+            if response_id := handle_of(handle, self._server):
+                reader.id = response_id
+                chunks = await self._again(request, reader, stack)
+            else:
+                chunks = await self._ask(request, way, stack)
+            events = self._events(request, chunks, reader, way, stack)
+            try:
+                yield events
+            finally:
+                await close(events)
+
+    async def cancel(self, model: str, handle: Mapping[str, Any]) -> None:
+        if response_id := handle_of(handle, self._server):
+            await self._channel.complete(self._post(f"/{response_id}/cancel"))
+
+    def _way(self, request: ModelRequest, store: bool | None, background: bool) -> Way:
+        has_schema = isinstance(request.response_format, JsonSchemaFormat)
+        return Way(
+            server=self._server,
+            store=background or (self._quirks.support.stores if store is None else store),
+            background=background,
+            stream=self._quirks.streams_schemas or not has_schema,
+            has_extras=self._quirks.has_extras,
+        )
+
+    async def _ask(
+        self, request: ModelRequest, way: Way, stack: AsyncExitStack
+    ) -> AsyncIterator[dict[str, Any]]:
+        body = request_body(request, way)
+        try:
+            return await self._opened(body, way, stack)
+        except ProviderError as error:
+            if "previous_response_id" not in body or not _is_forgotten(error):
+                raise
+        # The thread is the truth: all of it is here.
+        return await self._opened(request_body(request, replace(way, continues=False)), way, stack)
+
+    async def _opened(
+        self, body: Mapping[str, Any], way: Way, stack: AsyncExitStack
+    ) -> AsyncIterator[dict[str, Any]]:
+        if way.stream:
+            return await stack.enter_async_context(self._channel.chunks(self._post(body=body)))
+        return _one(await self._channel.complete(self._post(body=body)))
+
+    async def _again(
+        self, request: ModelRequest, reader: ResponseReader, stack: AsyncExitStack
+    ) -> AsyncIterator[dict[str, Any]]:
+        """What a response in the background has said since, or all of it where the provider does not stream that."""
+        include = included(request)
+        query: dict[str, Any] = {"include": include} if include else {}
+        ask = {"method": "GET", "path": f"{self._quirks.path}/{reader.id}", "query": query}
+        streamed: dict[str, Any] = {"stream": "true"}
+        if reader.number >= 0:
+            streamed["starting_after"] = reader.number
+        try:
+            chunks = self._channel.chunks({**ask, "query": {**query, **streamed}})
+            return await stack.enter_async_context(chunks)
+        except ProviderError as error:
+            if error.status is None or error.status == 404:
+                raise
+            return self._poll(ask)
+
+    async def _poll(self, ask: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        response = await self._channel.complete(ask)
+        while response.get("status") not in _ENDED:
+            await asyncio.sleep(POLL_EVERY)
+            response = await self._channel.complete(ask)
+        yield response
+
+    async def _events(
+        self,
+        request: ModelRequest,
+        chunks: AsyncIterator[dict[str, Any]],
+        reader: ResponseReader,
+        way: Way,
+        stack: AsyncExitStack,
+    ) -> AsyncGenerator[ModelEvent, None]:
+        tries = 0
+        with provider_errors(self._client):
+            while True:
+                before = reader.number
+                try:
+                    async for chunk in chunks:
+                        is_whole = chunk.get("object") == "response"
+                        for event in reader.read_whole(chunk) if is_whole else reader.read(chunk):
+                            yield event
+                except ProviderError as error:
+                    if not _is_broken(error) or not _can_go_on(reader, way, tries):
+                        raise
+                if reader.is_over or not _can_go_on(reader, way, tries):
+                    return
+                await stack.aclose()
+                tries = 0 if reader.number > before else tries + 1
+                await asyncio.sleep(POLL_EVERY * tries)
+                chunks = await self._again(request, reader, stack)
+
+    def _post(self, below: str = "", body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        return {"method": "POST", "path": f"{self._quirks.path}{below}", "body": body}
+
+
+def _can_go_on(reader: ResponseReader, way: Way, tries: int) -> bool:
+    return way.background and bool(reader.id) and not reader.is_over and tries < MOST_TRIES
+
+
+def _is_broken(error: ProviderError) -> bool:
+    """Whether the way to the provider failed, not the provider."""
+    return error.status is None and error.body is None
+
+
+def _is_forgotten(error: ProviderError) -> bool:
+    return (error.body or {}).get("code") == "previous_response_not_found"
+
+
+async def _one(answer: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+    yield answer
+
+
+def _send(client: Any, ask: Mapping[str, Any], stream: bool, headers: Mapping[str, str]) -> Any:
+    how: dict[str, Any] = {"cast_to": object, "stream": stream}
+    if stream:
+        how["stream_cls"] = _stream_class(client)
+    if ask["method"] == "GET":
+        return client.get(ask["path"], options={"headers": headers, "params": ask.get("query") or {}}, **how)
+    return client.post(ask["path"], body=ask["body"], options={"headers": headers}, **how)
+
+
+def _stream_class(client: Any) -> Any:
+    """What the client's SDK reads a stream with, which its resources say and its raw methods have to be told."""
+    kinds = [kind for kind in type(client).__mro__ if kind.__module__ != "builtins"]
+    packages = [sys.modules[kind.__module__.partition(".")[0]] for kind in kinds]
+    name = "AsyncStream" if is_asynchronous(client) else "Stream"
+    return next(getattr(package, name) for package in packages if hasattr(package, name))[object]
+
+
+def _models(client: Any) -> Any:
+    return client.models.list()
+
+
+_RESOURCE = Resource(_send, _models, is_last)
