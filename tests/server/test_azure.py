@@ -65,8 +65,9 @@ def test_paths(path: str, below: str) -> None:
 
 
 @pytest.mark.conforms("C-007")
-def test_a_body_that_is_no_json(url: str) -> None:
+@pytest.mark.parametrize("body", [b"{", b"\xff", b"[" * 100_000], ids=["cut", "no text", "deep"])
+def test_a_body_that_is_no_json(url: str, body: bytes) -> None:
     path = f"{url}/openai/deployments/gpt-4o/chat/completions"
-    answer = httpx2.post(path, content=b"{", trust_env=False)
+    answer = httpx2.post(path, content=body, trust_env=False)
     assert answer.status_code == 400
     assert "could not parse the JSON body" in answer.json()["error"]["message"]

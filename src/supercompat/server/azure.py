@@ -24,7 +24,7 @@ def as_openai(path: str, body: bytes) -> tuple[str, bytes]:
 def _asking(model: str, body: bytes) -> bytes:
     try:
         asked: Any = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         # What is wrong with it is said where bodies are read.
         return body
     return json.dumps({**asked, "model": model}).encode() if isinstance(asked, dict) else body
