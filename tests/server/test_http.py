@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import queue
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -46,6 +47,22 @@ def test_a_path_that_is_not_served_is_a_404_of_the_api(url: str) -> None:
     assert answer.status_code == 404
     assert error_of(answer)["message"].startswith("Invalid URL (GET /v1/nothing)")
     assert answer.headers["x-request-id"].startswith("req_")
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("http://127.0.0.1/v1/assistants", 200),
+        ("HTTP://127.0.0.1/openai/assistants?limit=1", 200),
+        ("*", 404),
+    ],
+)
+def test_what_is_asked_for_need_not_be_a_path(url: str, target: str, status: int) -> None:
+    with Bare(url) as bare:
+        bare.ask("GET", target)
+        answered, headers = bare.head()
+    assert (answered, headers["content-type"]) == (status, "application/json")
+    assert headers["x-request-id"]
 
 
 def test_a_method_that_is_not_served(url: str) -> None:
@@ -197,21 +214,48 @@ def test_a_web_page_that_is_allowed(serve: Serve) -> None:
 # The log
 
 
-def test_the_log_has_neither_keys_nor_bodies(
-    serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture
-) -> None:
+class Lines(logging.Handler):
+    """The lines of the access log. One is written after its answer was sent: who has the answer has to wait for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: queue.Queue[str] = queue.Queue()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.put(record.getMessage())
+
+    def next(self) -> str:
+        return self._lines.get(timeout=DEADLINE)
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> Iterator[Lines]:
     caplog.set_level(logging.DEBUG, logger="supercompat")
+    handler, logger = Lines(), logging.getLogger("supercompat.access")
+    logger.addHandler(handler)
+    yield handler
+    logger.removeHandler(handler)
+
+
+def test_the_log_has_neither_keys_nor_bodies(
+    serve: Serve, connect: Connect, lines: Lines, caplog: pytest.LogCaptureFixture
+) -> None:
     client = connect(serve(), api_key="sk-very-secret")
     thread = client.beta.threads.create(
         messages=[{"role": "user", "content": "a private matter"}], extra_query={"api-key": "also-secret"}
     )
+    assert lines.next().startswith("POST /v1/threads 200 ")
     with pytest.raises(openai.BadRequestError):
         client.beta.threads.messages.create(thread.id, role="user", content=3)  # pyright: ignore[reportArgumentType]
-    logged = [record.getMessage() for record in caplog.records if record.name == "supercompat.access"]
-    assert logged[0].startswith("POST /v1/threads 200 ")
-    assert logged[1].startswith(f"POST /v1/threads/{thread.id}/messages 400 ")
+    assert lines.next().startswith(f"POST /v1/threads/{thread.id}/messages 400 ")
     for secret in ("very-secret", "also-secret", "private"):
         assert secret not in caplog.text
+
+
+def test_the_log_has_a_request_whose_client_left_too_early(url: str, lines: Lines) -> None:
+    with Bare(url) as bare:
+        bare.socket.sendall(b"POST /v1/threads HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 10\r\n\r\n{")
+    assert lines.next().startswith("POST /v1/threads 0 ")
 
 
 def test_the_log_can_be_left_out(serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture) -> None:

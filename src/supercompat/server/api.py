@@ -34,6 +34,9 @@ _PATIENCE: Final = ("x-stainless-read-timeout", "x-stainless-timeout")
 #: Seconds that a caller whose own timeout is over has to leave.
 COURTESY: Final = 2.0
 
+#: What stands before the path where a whole URL is asked for (RFC 9112, 3.2.2).
+_ORIGIN: Final = re.compile(r"^https?://[^/]*", re.IGNORECASE)
+
 _ID: Final = re.compile(r"[\x21-\x7e]{1,200}")
 
 
@@ -48,24 +51,25 @@ class Api:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = _Asked(scope, self._options)
-        # First of all: whoever has no key is not given the room for a body.
-        refused = await _or_error(asked, self._enter(asked))
         try:
-            refused = refused or await asked.read(receive)
-        except ClientDisconnect:
-            return
-        try:
-            async with anyio.create_task_group() as group:
-                group.start_soon(_leave, receive, group.cancel_scope)
-                response = refused or await _or_error(asked, self._answer(asked))
-                assert response is not None
-                asked.status = response.status
-                await send_response(response, _unless_gone(send), keep_alive=self._options.keep_alive)
-                group.cancel_scope.cancel()
+            await self._respond(asked, receive, send)
         except* ClientDisconnect:
             pass
-        if self._options.access_log:
-            asked.log()
+        finally:
+            if self._options.access_log:
+                asked.log()
+
+    async def _respond(self, asked: "_Asked", receive: Receive, send: Send) -> None:
+        # First of all: whoever has no key is not given the room for a body.
+        refused = await _or_error(asked, self._enter(asked))
+        refused = refused or await asked.read(receive)
+        async with anyio.create_task_group() as group:
+            group.start_soon(_leave, receive, group.cancel_scope)
+            response = refused or await _or_error(asked, self._answer(asked))
+            assert response is not None
+            asked.status = response.status
+            await send_response(response, _unless_gone(send), keep_alive=self._options.keep_alive)
+            group.cancel_scope.cancel()
 
     async def _enter(self, asked: "_Asked") -> None:
         """Find out where the request goes."""
@@ -193,7 +197,7 @@ def _unless_gone(send: Send) -> Send:
 def _path(scope: Scope) -> str:
     """The path as it was sent, without what leads to an application in which this one is mounted."""
     sent: Any = scope.get("raw_path") or quote(scope["path"]).encode()
-    path = sent.decode("latin-1").partition("?")[0]
+    path = _ORIGIN.sub("", sent.decode("latin-1").partition("?")[0])
     return path.removeprefix(quote(scope.get("root_path", "").rstrip("/")))
 
 

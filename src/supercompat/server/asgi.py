@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request as Incoming
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from supercompat.options import Options
 from supercompat.run_adapters.base import RunAdapter
@@ -78,15 +79,19 @@ def application(
             stop()
             await asyncio.gather(*closing)
 
-    return Starlette(
-        routes=[
-            Route("/healthz", health.alive),
-            Route("/readyz", health.ready),
-            Route("/{path:path}", api),
-        ],
+    app = Starlette(
+        routes=[Route("/healthz", health.alive), Route("/readyz", health.ready), Route("/{path:path}", api)],
         middleware=_middleware(options),
         lifespan=lifespan,
     )
+    otherwise = app.router.default
+
+    async def default(scope: Scope, receive: Receive, send: Send) -> None:
+        # What is asked for need not begin with a slash: a whole URL, as proxies send it, or "*".
+        await (api if scope["type"] == "http" else otherwise)(scope, receive, send)
+
+    app.router.default = default
+    return app
 
 
 class Health:
