@@ -2,6 +2,7 @@
 
 import os
 import re
+import select
 import signal
 import socket
 import sys
@@ -229,3 +230,28 @@ def test_a_process_that_is_killed_is_replaced(
         for pid in re.findall(r"Started server process \[(\d+)\]", server.log):
             os.kill(int(pid), signal.SIGKILL)
         assert asked.poll(run.id).status == "completed"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux")
+def test_processes_end_with_the_one_that_started_them(
+    tmp_path: Path, keys: Mapping[str, str], connect: Connect, postgres_url: str
+) -> None:
+    """Whoever starts the server again finds its port free."""
+    with Served(tmp_path, "--workers", "2", "--database", postgres_url, **keys) as server:
+        connect(server.root, max_retries=5).beta.assistants.list()
+        server.stop(signal.SIGKILL)
+        for pid in re.findall(r"Started server process \[(\d+)\]", server.log):
+            assert is_over(int(pid))
+    assert "Traceback" not in server.log
+
+
+def is_over(pid: int) -> bool:
+    """Whether a process, not of ours, has ended, or does so soon."""
+    try:
+        watched = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    ended, _, _ = select.select([watched], [], [], DEADLINE)
+    os.close(watched)
+    return bool(ended)

@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
+import multiprocessing
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -45,6 +46,7 @@ class Worker:
         async def around(stop: Callable[[], None]) -> AsyncIterator[None]:
             await _begin(doors)
             _stop_by_signal(stop)
+            _stop_with_parent()
             yield
             await providers.aclose()
 
@@ -71,3 +73,18 @@ def _stop_by_signal(stop: Callable[[], None]) -> None:
             previous(number, frame)
 
         signal.signal(number, handle)
+
+
+def _stop_with_parent() -> None:
+    """End, as by a signal, when the process that started this one is gone: it would keep the port for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    loop = asyncio.get_running_loop()
+
+    def watch() -> None:
+        parent.join()
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(signal.raise_signal, signal.SIGTERM)
+
+    threading.Thread(target=watch, name="supercompat parent", daemon=True).start()
