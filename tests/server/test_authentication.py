@@ -5,12 +5,13 @@ import base64
 import logging
 import socket
 import traceback
+from urllib.parse import urlsplit
 
 import httpx
 import openai
 import pytest
 
-from supercompat import MemoryStorageAdapter
+from supercompat import MemoryStorageAdapter, SQLAlchemyStorageAdapter
 from supercompat.errors import ConfigurationError, RequestError, StorageError
 from supercompat.server.api_keys import fits, id_in, masked, new_key
 from supercompat.server.authentication import LIFE, REMEMBERED, Authenticator, Principal, check_host
@@ -303,7 +304,20 @@ async def test_over_http_a_database_that_is_away_is_an_error() -> None:
         held.fail()
         answer = await client.get("/assistants", headers=bearer(key))
         held.mend()
-    assert (answer.status_code, answer.json()["error"]["type"]) == (500, "server_error")
+    assert (answer.status_code, answer.json()["error"]["type"]) == (503, "server_error")
+    assert (answer.headers["x-should-retry"], answer.headers["retry-after"]) == ("true", "1")
+
+
+async def test_who_has_no_key_is_not_told_where_the_database_is(
+    empty_postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    storage = SQLAlchemyStorageAdapter(empty_postgres_url)
+    async with asked(application_for(ScriptedModel(), storage)) as client:
+        answer = await client.get("/assistants")
+    where = urlsplit(empty_postgres_url)
+    assert where.path[1:] not in answer.text
+    assert str(where.port) not in answer.text
+    assert where.path[1:] in caplog.text
 
 
 # What is shown of a key

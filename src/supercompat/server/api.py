@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from supercompat.api.application import refusal, standard_headers, unavailable
 from supercompat.api.exchange import Request, Response, new_request_id
-from supercompat.errors import RequestError, SupercompatError, internal_error
+from supercompat.errors import RequestError, StorageError, SupercompatError, internal_error
 from supercompat.server.azure import as_openai
 from supercompat.server.doors import Doors, Entrance
 from supercompat.server.options import ServerOptions
@@ -75,7 +75,17 @@ class Api:
         """Find out where the request goes."""
         if self.is_stopping:
             raise RequestError("The server is stopping.", status=503, type="server_error", retry_after=1)
-        asked.entrance = await self._doors.entrance(asked.request.headers)
+        try:
+            asked.entrance = await self._doors.entrance(asked.request.headers)
+        except StorageError:
+            # Its words name the database and where it is, and nobody knows yet who asks.
+            logger.exception("Whose request %s is can't be told", asked.request.id)
+            raise RequestError(
+                "The server's database can't be used at the moment.",
+                status=503,
+                type="server_error",
+                retry_after=1,
+            ) from None
         self._rate.count(asked.entrance.caller)
 
     async def _answer(self, asked: "_Asked") -> Response:
