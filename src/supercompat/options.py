@@ -1,6 +1,7 @@
 """Everything that `supercompat()` can be told beside its three adapters."""
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import Literal, TypeAlias, get_args
 
 from supercompat.clock import Clock, SystemClock
@@ -65,8 +66,8 @@ class Options:
 
     def __post_init__(self) -> None:
         for name, least in LEAST.items():
-            if not getattr(self, name) >= least:
-                raise ConfigurationError(f"Options({name}=…) must be at least {least}.")
+            if not least <= getattr(self, name) < inf:
+                raise ConfigurationError(f"Options({name}=…) must be at least {least}, and finite.")
         if self.on_crash not in ("fail", "restart"):
             raise ConfigurationError('Options(on_crash=…) must be "fail" or "restart".')
         if self.active_run not in get_args(ActiveRunPolicy):

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import queue
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -183,10 +184,11 @@ def test_the_sdk_comes_back_when_it_is_told_to(
     assert refusals == [429]
 
 
+@pytest.mark.parametrize("value", [-1, math.inf, math.nan])
 @pytest.mark.parametrize("name", ["max_body", "request_timeout", "requests_per_minute", "keep_alive"])
-def test_limits_that_make_no_sense(name: str) -> None:
+def test_limits_that_make_no_sense(name: str, value: float) -> None:
     with pytest.raises(ConfigurationError, match=name):
-        ServerOptions(**cast("dict[str, Any]", {name: -1}))
+        ServerOptions(**cast("dict[str, Any]", {name: value}))
 
 
 # Web pages
@@ -209,6 +211,18 @@ def test_a_web_page_that_is_allowed(serve: Serve) -> None:
     assert allowed.headers["access-control-allow-origin"] == "https://app.example.com"
     assert "authorization" in allowed.headers["access-control-allow-headers"]
     assert HTTP.options(f"{root}/v1/threads", headers={**asked, "origin": "https://b.c"}).status_code == 400
+
+
+@pytest.mark.parametrize("origin", ["app.example.com", "https://app.example.com/", "null", ""])
+def test_an_origin_that_no_page_has(origin: str) -> None:
+    with pytest.raises(ConfigurationError, match="is no web origin"):
+        ServerOptions(cors_origins=[origin])
+
+
+def test_a_web_page_sees_whether_to_ask_again(serve: Serve) -> None:
+    root = serve(cors_origins=["https://app.example.com"])
+    answer = HTTP.get(f"{root}/v1/nothing", headers={"origin": "https://app.example.com"})
+    assert "x-should-retry" in answer.headers["access-control-expose-headers"]
 
 
 # The log

@@ -76,6 +76,7 @@ def test_a_server_fetches_no_images_unless_it_is_told_to() -> None:
         ({"SUPERCOMPAT_PORT": "70000"}, "port must be between 0 and 65535"),
         ({"SUPERCOMPAT_WORKERS": "0"}, "workers must be at least 1"),
         ({"SUPERCOMPAT_LEASE": "0"}, "lease"),
+        ({"SUPERCOMPAT_DRAIN": "inf"}, "drain"),
         ({"SUPERCOMPAT_ON_CRASH": "cry"}, "SUPERCOMPAT_ON_CRASH: Input should be 'fail' or 'restart'"),
         ({"SUPERCOMPAT_MODELS": "gpt-4o"}, "SUPERCOMPAT_MODELS: it takes pairs, as in NAME=VALUE"),
         ({"SUPERCOMPAT_OPENAI_API_KEY": "sk-secret"}, "SUPERCOMPAT_OPENAI_API_KEY is not read here"),

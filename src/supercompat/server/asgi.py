@@ -124,6 +124,12 @@ def _middleware(options: ServerOptions) -> list[Middleware]:
             allow_origins=list(options.cors_origins),
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["*"],
-            expose_headers=["x-request-id", "retry-after", "openai-processing-ms", "openai-poll-after-ms"],
+            expose_headers=[
+                "x-request-id",
+                "x-should-retry",
+                "retry-after",
+                "openai-processing-ms",
+                "openai-poll-after-ms",
+            ],
         )
     ]

@@ -1,12 +1,17 @@
 """Everything that the server can be told about the network side of the API."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
+from typing import Final
 
 from supercompat.errors import ConfigurationError
 
 #: The smallest value of each number.
 LEAST = {"max_body": 1, "request_timeout": 1, "requests_per_minute": 0, "keep_alive": 1}
+
+_ORIGIN: Final = re.compile(r"\*|[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,5 +42,11 @@ class ServerOptions:
 
     def __post_init__(self) -> None:
         for name, least in LEAST.items():
-            if not getattr(self, name) >= least:
-                raise ConfigurationError(f"ServerOptions({name}=…) must be at least {least}.")
+            if not least <= getattr(self, name) < inf:
+                raise ConfigurationError(f"ServerOptions({name}=…) must be at least {least}, and finite.")
+        for origin in self.cors_origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ConfigurationError(
+                    f"ServerOptions(cors_origins=…): {origin!r} is no web origin, as https://app.example.com, which "
+                    "has no path and no slash at its end."
+                )
