@@ -100,7 +100,7 @@ def test_unknown_url(client: OpenAI, provider: ScriptedServer) -> None:
         assert response.status_code == 404
         refusal = error_of(response)
         assert refusal["message"].startswith(f"Invalid URL ({method} /v1{path})")
-        assert "assistants, chat, models, threads" in refusal["message"]
+        assert "assistants, chat, files, models, threads" in refusal["message"]
         assert (refusal["type"], refusal["param"], refusal["code"]) == ("invalid_request_error", None, None)
     assert not provider.requests
 

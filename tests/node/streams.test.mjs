@@ -148,3 +148,25 @@ test("ids of events are no matter to the SDK", async () => {
   const stream = client.beta.threads.runs.stream(thread.id, run, { headers });
   assert.deepEqual((await stream.finalMessages()).map(textOf), ["Hello"]);
 });
+
+test("comments that keep a silent stream alive are passed over", async () => {
+  let heard;
+  const keptAlive = new Promise((resolve) => (heard = resolve));
+  /** As fetch, and tells when a comment comes. */
+  const listening = async (...request) => {
+    const response = await fetch(...request);
+    if (!response.headers.get("content-type").startsWith("text/event-stream")) return response;
+    const [ours, theirs] = response.body.tee();
+    void (async () => {
+      for await (const chunk of ours.pipeThrough(new TextDecoderStream())) if (chunk.startsWith(":")) heard();
+    })();
+    return new Response(theirs, response);
+  };
+  const { thread, run } = await asked("pause comments");
+  const stream = client.withOptions({ fetch: listening }).beta.threads.runs.stream(thread.id, run);
+  await keptAlive;
+  const release = await asked("release comments");
+  await client.beta.threads.runs.createAndPoll(release.thread.id, release.run);
+  const [answer] = await stream.finalMessages();
+  assert.equal(textOf(answer), "Once upon a time.");
+});

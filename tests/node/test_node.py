@@ -10,7 +10,7 @@ from typing import Any
 import openai
 import pytest
 
-from supercompat import OpenAIClientAdapter, Options, SQLAlchemyStorageAdapter, asgi_app
+from supercompat import OpenAIClientAdapter, Options, ServerOptions, SQLAlchemyStorageAdapter, asgi_app
 from supercompat.testing import (
     Failure,
     Gate,
@@ -79,12 +79,13 @@ def url(tmp_path: Path) -> Iterator[str]:
             client=OpenAIClientAdapter(answering),
             storage=SQLAlchemyStorageAdapter(f"sqlite:///{tmp_path / 'served.db'}"),
             options=Options(drain=0),
+            server=ServerOptions(keep_alive=1),
         )
         with served(app) as root:
             yield root
 
 
-@pytest.mark.conforms("C-147")
+@pytest.mark.conforms("C-147", "C-157")
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("package", ["openai", pytest.param("openai-7", marks=pytest.mark.slow)])
 def test_the_contract_in_node(url: str, package: str) -> None:

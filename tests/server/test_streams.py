@@ -98,6 +98,7 @@ def test_a_silent_stream_says_a_comment(serve: Serve, connect: Connect, provider
         assert [chunk for chunk in heard if chunk.startswith(b"event: thread.run.completed")]
 
 
+@pytest.mark.conforms("C-157")
 def test_the_sdk_reads_on_behind_a_comment(serve: Serve, connect: Connect, provider: ScriptedServer) -> None:
     gate = Gate()
     provider.reply(text("Hel", gate, "lo"))
