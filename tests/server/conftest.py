@@ -1,5 +1,7 @@
 """A provider whose answers a test scripts, and the API in front of it over HTTP."""
 
+import logging
+import queue
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 
 from supercompat import OpenAIClientAdapter, Options, ServerOptions, SQLAlchemyStorageAdapter, asgi_app
 from supercompat.testing import ScriptedServer
+from tests.contract.conversations import DEADLINE
 from tests.server.serving import served
 
 Serve: TypeAlias = Callable[..., str]
@@ -65,3 +68,29 @@ def connect() -> Iterator[Connect]:
 @pytest.fixture
 def client(url: str, connect: Connect) -> openai.OpenAI:
     return connect(url)
+
+
+class Lines(logging.Handler):
+    """The lines of the access log. One is written after its answer was sent: who has the answer has to wait for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: queue.Queue[str] = queue.Queue()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.put(record.getMessage())
+
+    def next(self, beginning: str = "") -> str:
+        """The next one that begins so; those before it are left out."""
+        while not (line := self._lines.get(timeout=DEADLINE)).startswith(beginning):
+            pass
+        return line
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> Iterator[Lines]:
+    caplog.set_level(logging.DEBUG, logger="supercompat")
+    handler, logger = Lines(), logging.getLogger("supercompat.access")
+    logger.addHandler(handler)
+    yield handler
+    logger.removeHandler(handler)

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import math
-import queue
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +16,7 @@ from supercompat.errors import ConfigurationError
 from supercompat.testing import Gate, ScriptedModel, ScriptedServer, text
 from tests.contract.conversations import DEADLINE, conversation
 from tests.server.bare import Bare
-from tests.server.conftest import Connect, Serve
+from tests.server.conftest import Connect, Lines, Serve
 from tests.server.serving import served
 
 HTTP = httpx2.Client(trust_env=False)
@@ -228,29 +227,6 @@ def test_a_web_page_sees_whether_to_ask_again(serve: Serve) -> None:
 # The log
 
 
-class Lines(logging.Handler):
-    """The lines of the access log. One is written after its answer was sent: who has the answer has to wait for it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._lines: queue.Queue[str] = queue.Queue()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._lines.put(record.getMessage())
-
-    def next(self) -> str:
-        return self._lines.get(timeout=DEADLINE)
-
-
-@pytest.fixture
-def lines(caplog: pytest.LogCaptureFixture) -> Iterator[Lines]:
-    caplog.set_level(logging.DEBUG, logger="supercompat")
-    handler, logger = Lines(), logging.getLogger("supercompat.access")
-    logger.addHandler(handler)
-    yield handler
-    logger.removeHandler(handler)
-
-
 def test_the_log_has_neither_keys_nor_bodies(
     serve: Serve, connect: Connect, lines: Lines, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -272,10 +248,14 @@ def test_the_log_has_a_request_whose_client_left_too_early(url: str, lines: Line
     assert lines.next().startswith("POST /v1/threads 0 ")
 
 
-def test_the_log_can_be_left_out(serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("access_log", [True, False])
+def test_the_log_can_be_left_out(
+    make_app: Callable[..., Any], access_log: bool, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG, logger="supercompat")
-    connect(serve(access_log=False)).beta.threads.create()
-    assert "/v1/threads" not in caplog.text
+    with served(make_app(access_log=access_log)) as root:
+        connect(root).beta.threads.create()
+    assert ("/v1/threads" in caplog.text) is access_log
 
 
 def test_mounting_needs_no_start(make_app: Callable[..., Any], connect: Connect, tmp_path: Path) -> None:

@@ -1,8 +1,6 @@
 """Streams over the network: what is flushed, what keeps proxies calm, and readers that are slow or leave."""
 
 import json
-import logging
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +13,7 @@ from supercompat import Options
 from supercompat.testing import Gate, ScriptedServer, text
 from tests.contract.conversations import DEADLINE, Conversation, conversation, texts
 from tests.server.bare import Bare
-from tests.server.conftest import Connect, Serve
+from tests.server.conftest import Connect, Lines, Serve
 
 
 def ask_for_run(bare: Bare, asked: Conversation, **headers: str) -> None:
@@ -134,10 +132,9 @@ def test_a_run_goes_on_when_its_reader_has_left(
 
 
 def test_who_leaves_before_its_turn_gets_no_run(
-    serve: Serve, connect: Connect, provider: ScriptedServer, caplog: pytest.LogCaptureFixture
+    serve: Serve, connect: Connect, provider: ScriptedServer, lines: Lines
 ) -> None:
     """The wait ends with the connection: else a run would be started of which nobody knows."""
-    caplog.set_level(logging.INFO, logger="supercompat.access")
     root = serve(Options(drain=0, active_run="wait"))
     client = connect(root)
     gate = Gate()
@@ -145,34 +142,14 @@ def test_who_leaves_before_its_turn_gets_no_run(
     asked = conversation(client)
     first = asked.start()
     assert gate.reached.wait(DEADLINE)
-    left = Awaited(f"POST /v1/threads/{asked.thread_id}/runs 0 ")
-    with left, Bare(root) as bare:
+    with Bare(root) as bare:
         ask_for_run(bare, asked)
-    assert left.seen.wait(DEADLINE)
+    assert lines.next(f"POST /v1/threads/{asked.thread_id}/runs 0 ")
     gate.open()
     assert asked.poll(first.id).status == "completed"
     last = asked.run()
     runs = client.beta.threads.runs.list(asked.thread_id, order="asc").data
     assert [run.id for run in runs] == [first.id, last.id]
-
-
-class Awaited(logging.Handler):
-    """Waits for a line of the access log."""
-
-    def __init__(self, beginning: str) -> None:
-        super().__init__()
-        self._beginning = beginning
-        self.seen = threading.Event()
-
-    def __enter__(self) -> None:
-        logging.getLogger("supercompat.access").addHandler(self)
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.getMessage().startswith(self._beginning):
-            self.seen.set()
-            logging.getLogger("supercompat.access").removeHandler(self)
 
 
 @pytest.mark.conforms("C-140", "C-158")
