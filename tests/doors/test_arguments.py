@@ -149,7 +149,9 @@ def test_proxies_do_not_matter(provider: ScriptedServer, monkeypatch: pytest.Mon
 
 def test_what_is_served_nowhere_goes_nowhere(provider: ScriptedServer) -> None:
     inner = openai.OpenAI(base_url=provider.base_url, api_key="test-key")
-    refused = pytest.raises(openai.NotFoundError, match="Served here: assistants, chat, files, models, threads")
+    refused = pytest.raises(
+        openai.NotFoundError, match="Served here: assistants, chat, files, models, threads"
+    )
     with inner, supercompat(client=inner) as client, refused:
         client.embeddings.create(model="m", input="Hi")
     assert not provider.requests
