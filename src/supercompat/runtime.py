@@ -205,9 +205,10 @@ class Projects:
         self._reaper.stop()
         if self._reaper.task is not None:
             await settled([self._reaper.task], WRITE_TIMEOUT)
-        await asyncio.gather(*(runtime.close(drain) for runtime in self._runtimes.values()))
-        await self._connection.aclose()
-        await self._store.aclose()
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._store.aclose)
+            stack.push_async_callback(self._connection.aclose)
+            await asyncio.gather(*(runtime.close(drain) for runtime in self._runtimes.values()))
 
     async def _take_over(self) -> None:
         now = self._composition.options.clock.now()
