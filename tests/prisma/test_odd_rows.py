@@ -1,5 +1,7 @@
 """Rows that Node stored in another shape than its own."""
 
+from typing import Any
+
 from openai import OpenAI
 
 from tests.prisma.node import Node
@@ -10,7 +12,7 @@ def test_a_call_whose_arguments_are_an_empty_object(client: OpenAI, app: Node) -
     assistant = app.assistant()
     thread = app.thread(assistant)
     run = app.run(thread, assistant, "COMPLETED")
-    function = {"name": "get_weather", "arguments": {}}
+    function: dict[str, Any] = {"name": "get_weather", "arguments": {}}
     app.step(thread, assistant, run, [{"id": "call_1", "type": "function", "function": function}])
     [step] = client.beta.threads.runs.steps.list(run, thread_id=thread)
     assert step.step_details.type == "tool_calls"
