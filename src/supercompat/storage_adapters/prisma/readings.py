@@ -72,13 +72,13 @@ def _call(stored: Mapping[str, Any]) -> Json | None:
     if not stored.get("id") or not function.get("name"):
         logger.warning("A step has a call that can't be shown, of the type %r.", stored.get("type"))
         return None
-    output = function.get("output")
+    arguments, output = function.get("arguments"), function.get("output")
     return {
         "id": str(stored["id"]),
         "type": "function",
         "function": {
             "name": str(function["name"]),
-            "arguments": _as_text(function.get("arguments") or ""),
+            "arguments": "" if arguments is None else _as_text(arguments),
             "output": None if output is None else _as_text(output),
         },
     }
