@@ -21,8 +21,16 @@ def state_of(
 ) -> Mapping[str, Any]:
     """The state of an answer. Items matter only until its calls are answered."""
     has_calls = any(item.get("type") in ("function_call", "computer_call") for item in items)
-    kept = [item for item in items if not (stored and item.get("type") in _HEAVY)] if has_calls else []
+    kept = [item for item in items if _is_worth(item, stored=stored)] if has_calls else []
     return {KEY: {"server": server, "id": response_id, "stored": stored, "items": kept}}
+
+
+def _is_worth(item: Mapping[str, Any], *, stored: bool) -> bool:
+    if stored:
+        return item.get("type") not in _HEAVY
+    # Nobody but the provider knows what is behind an id: without its content it would be refused as not found.
+    is_thought = item.get("type") == "reasoning"
+    return not is_thought or bool(item.get("encrypted_content") or item.get("content"))
 
 
 def handle_of(handle: Mapping[str, Any] | None, server: str) -> str | None:
