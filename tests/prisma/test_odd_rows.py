@@ -19,3 +19,20 @@ def test_a_call_whose_arguments_are_an_empty_object(client: OpenAI, app: Node) -
     [call] = step.step_details.tool_calls
     assert call.type == "function"
     assert call.function.arguments == "{}"
+
+
+def test_a_count_that_is_no_number(client: OpenAI, app: Node) -> None:
+    """It is left out, and nothing else is."""
+    assistant = app.assistant()
+    thread = app.thread(assistant)
+    odd = {
+        "prompt_tokens": "x",
+        "completion_tokens": 2,
+        "completion_tokens_details": {"reasoning_tokens": None},
+    }
+    run = app.run(thread, assistant, "COMPLETED")
+    app.set("Run", run, "usage", odd)
+    [shown] = client.beta.threads.runs.list(thread)
+    assert shown.id == run
+    assert shown.usage
+    assert (shown.usage.prompt_tokens, shown.usage.completion_tokens) == (0, 2)

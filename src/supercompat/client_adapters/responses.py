@@ -30,6 +30,9 @@ POLL_EVERY = 1.0
 #: How often in a row a stream of a background response is opened again without having said anything.
 MOST_TRIES = 5
 
+#: What a provider answers that has the response, but does not stream what it says in the background.
+NOT_STREAMED = (400, 405, 422, 501)
+
 _ENDED = ("completed", "incomplete", "failed", "cancelled")
 
 
@@ -138,7 +141,7 @@ class StainlessResponses:
             chunks = self._channel.chunks({**ask, "query": {**query, **streamed}})
             return await stack.enter_async_context(chunks)
         except ProviderError as error:
-            if error.status is None or error.status == 404:
+            if error.status not in NOT_STREAMED:
                 raise
             return self._poll(ask)
 
@@ -152,7 +155,7 @@ class StainlessResponses:
     async def _events(
         self,
         request: ModelRequest,
-        chunks: AsyncIterator[dict[str, Any]],
+        chunks: AsyncIterator[dict[str, Any]] | None,
         reader: ResponseReader,
         way: Way,
         stack: AsyncExitStack,
@@ -162,6 +165,8 @@ class StainlessResponses:
             while True:
                 before = reader.number
                 try:
+                    if chunks is None:
+                        chunks = await self._again(request, reader, stack)
                     async for chunk in chunks:
                         is_whole = chunk.get("object") == "response"
                         for event in reader.read_whole(chunk) if is_whole else reader.read(chunk):
@@ -174,7 +179,7 @@ class StainlessResponses:
                 await stack.aclose()
                 tries = 0 if reader.number > before else tries + 1
                 await asyncio.sleep(POLL_EVERY * tries)
-                chunks = await self._again(request, reader, stack)
+                chunks = None
 
     def _post(self, below: str = "", body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         return {"method": "POST", "path": f"{self._quirks.path}{below}", "body": body}
@@ -185,8 +190,10 @@ def _can_go_on(reader: ResponseReader, way: Way, tries: int) -> bool:
 
 
 def _is_broken(error: ProviderError) -> bool:
-    """Whether the way to the provider failed, not the provider."""
-    return error.status is None and error.body is None
+    """Whether the way to the provider failed, or the provider for a moment, not the answer."""
+    if error.status is None:
+        return error.body is None
+    return error.status in (408, 429) or error.status >= 500
 
 
 def _is_forgotten(error: ProviderError) -> bool:

@@ -107,8 +107,16 @@ def last_error(stored: Json) -> Json | None:
 
 
 def usage(stored: Json) -> Json | None:
-    found = _object(stored)
-    return {name: value for name, value in found.items() if value is not None} or None
+    """The counts that are numbers, and objects of such."""
+    kept: Json = {}
+    for name, value in _object(stored).items():
+        if isinstance(value, dict):
+            kept[name] = usage(value)
+        elif isinstance(value, int) and not isinstance(value, bool):
+            kept[name] = value
+        elif value is not None:
+            logger.warning("A count of tokens is no whole number: %r.", name)
+    return {name: value for name, value in kept.items() if value is not None} or None
 
 
 def tools(stored: Json) -> list[Json]:
