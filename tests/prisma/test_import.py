@@ -129,21 +129,36 @@ def test_again(
     assert has(open_copy(), new)
 
 
+def test_a_step_that_has_changed(app: Node, bring: Import) -> None:
+    assistant, thread = begun(app)
+    run = app.run(thread, assistant, "COMPLETED")
+    function = {"name": "f", "arguments": "{}", "output": "1"}
+    call: dict[str, Any] = {"id": "call_1", "type": "function", "function": function}
+    step = app.step(thread, assistant, run, [call])
+    assert bring().code == 0
+    assert bring().code == 0
+    call["function"]["output"] = "2"
+    app.set("RunStep", step, "stepDetails", {"type": "tool_calls", "tool_calls": [call]})
+    ended = bring()
+    assert ended.code == 1
+    assert f"thread {thread} is not as it is at the source; left as it is\n" in ended.err
+
+
 def test_a_row_that_cannot_be_read(app: Node, bring: Import, open_copy: OpenCopy) -> None:
     """Nothing of its thread comes, and everything else does."""
     assistant, broken = begun(app)
     _, whole = begun(app)
-    run = app.run(broken, assistant, "COMPLETED")
-    app.set("Run", run, "usage", {"total_tokens": "secretly many"})
+    tool = {"type": "function", "function": {"name": ["secretly", "many"]}}
+    run = app.run(broken, assistant, "COMPLETED", tools=[tool])
     ended = bring()
     assert ended.code == 1
-    assert f"left out: thread {broken}: Run {run}: usage.total_tokens: " in ended.err
+    assert f"left out: thread {broken}: Run {run}: tools.0." in ended.err
     assert "secretly" not in ended.err
     assert "imported: assistants 2, threads 1, messages 3," in ended.out
     copy = open_copy()
     assert has(copy, whole)
     assert not has(copy, broken)
-    app.set("Run", run, "usage", {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3})
+    app.set("Run", run, "tools", "{}")
     assert bring().code == 0
 
 

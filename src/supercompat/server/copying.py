@@ -240,7 +240,7 @@ class _ThreadCopy:
         self._write(messages, steps)
 
     def _conversation(self) -> Iterator[Row[Message] | Row[RunStep]]:
-        for row in _rows(self._source.conversation(self._id)):
+        for row in self._said():
             part, run_id = row.object, row.object.run_id
             if isinstance(part, RunStep) and run_id not in self._runs:
                 raise LeftOutError(f"the run of its step {part.id} is not there")
@@ -260,13 +260,21 @@ class _ThreadCopy:
     # What is there already
 
     def _is_same(self, stored: Row[Thread]) -> bool:
-        rows = _rows(self._source.conversation(self._id))
-        said = (row for row in rows if isinstance(row.object, Message))
+        said = (row for row in self._said() if isinstance(row.object, Message))
+        done = (row.object for row in self._said() if isinstance(row.object, RunStep))
         return (
             stored.object == self._row.object
             and self._are_same(_rows(self._source.runs(self._id)), self._tx.runs)
             and self._are_same(said, self._tx.messages)
+            and all(self._has_step(step) for step in done)
         )
+
+    def _said(self) -> Iterator[Row[Message] | Row[RunStep]]:
+        return _rows(self._source.conversation(self._id))
+
+    def _has_step(self, step: RunStep) -> bool:
+        copy = self._tx.steps.get(step.id)
+        return copy is not None and _is_copy(copy.object, step)
 
     def _are_same(self, rows: Iterator[Row[Any]], collection: Any) -> bool:
         pairs = zip_longest(rows, _stored(collection, self._id))
