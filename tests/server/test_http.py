@@ -19,13 +19,11 @@ from tests.server.bare import Bare
 from tests.server.conftest import Connect, Lines, Serve
 from tests.server.serving import served
 
-HTTP = httpx2.Client(trust_env=False)
 
-
-@pytest.fixture(scope="module", autouse=True)
-def closing() -> Iterator[None]:
-    yield
-    HTTP.close()
+@pytest.fixture
+def http() -> Iterator[httpx2.Client]:
+    with httpx2.Client(trust_env=False) as client:
+        yield client
 
 
 def error_of(answer: httpx2.Response) -> dict[str, Any]:
@@ -42,8 +40,8 @@ def test_a_run_is_streamed_to_the_sdk(client: openai.OpenAI, provider: ScriptedS
 
 
 @pytest.mark.conforms("C-001", "C-002", "C-008")
-def test_a_path_that_is_not_served_is_a_404_of_the_api(url: str) -> None:
-    answer = HTTP.get(f"{url}/v1/nothing")
+def test_a_path_that_is_not_served_is_a_404_of_the_api(http: httpx2.Client, url: str) -> None:
+    answer = http.get(f"{url}/v1/nothing")
     assert answer.status_code == 404
     assert error_of(answer)["message"].startswith("Invalid URL (GET /v1/nothing)")
     assert answer.headers["x-request-id"].startswith("req_")
@@ -65,43 +63,47 @@ def test_what_is_asked_for_need_not_be_a_path(url: str, target: str, status: int
     assert headers["x-request-id"]
 
 
-def test_a_method_that_is_not_served(url: str) -> None:
-    assert HTTP.put(f"{url}/v1/assistants").status_code == 405
-    head = HTTP.head(f"{url}/v1/assistants")
+def test_a_method_that_is_not_served(http: httpx2.Client, url: str) -> None:
+    assert http.put(f"{url}/v1/assistants").status_code == 405
+    head = http.head(f"{url}/v1/assistants")
     assert (head.status_code, head.content) == (405, b"")
 
 
 @pytest.mark.parametrize(
     ("given", "is_kept"), [("trace-1/a", True), ("", False), ("two words", False), ("x" * 201, False)]
 )
-def test_a_request_keeps_the_id_that_it_came_with(url: str, given: str, is_kept: bool) -> None:
-    kept = HTTP.get(f"{url}/v1/assistants", headers={"x-request-id": given}).headers["x-request-id"]
+def test_a_request_keeps_the_id_that_it_came_with(
+    http: httpx2.Client, url: str, given: str, is_kept: bool
+) -> None:
+    kept = http.get(f"{url}/v1/assistants", headers={"x-request-id": given}).headers["x-request-id"]
     assert kept == given if is_kept else kept.startswith("req_")
 
 
-def test_health(url: str) -> None:
-    assert HTTP.get(f"{url}/healthz").json() == {"status": "ok"}
-    assert HTTP.get(f"{url}/readyz").json() == {"status": "ok"}
+def test_health(http: httpx2.Client, url: str) -> None:
+    assert http.get(f"{url}/healthz").json() == {"status": "ok"}
+    assert http.get(f"{url}/readyz").json() == {"status": "ok"}
 
 
-def test_it_is_not_ready_without_its_database(empty_postgres_url: str, connect: Connect) -> None:
+def test_it_is_not_ready_without_its_database(
+    http: httpx2.Client, empty_postgres_url: str, connect: Connect
+) -> None:
     app = asgi_app(client=ScriptedModel(), storage=SQLAlchemyStorageAdapter(empty_postgres_url))
     with served(app) as root:
-        assert HTTP.get(f"{root}/healthz").status_code == 200
-        assert HTTP.get(f"{root}/readyz").status_code == 503
+        assert http.get(f"{root}/healthz").status_code == 200
+        assert http.get(f"{root}/readyz").status_code == 503
         with pytest.raises(openai.InternalServerError, match="supercompat db upgrade"):
             connect(root).beta.assistants.list()
         asyncio.run(SQLAlchemyStorageAdapter(empty_postgres_url).upgrade())
-        assert HTTP.get(f"{root}/readyz").status_code == 200
+        assert http.get(f"{root}/readyz").status_code == 200
 
 
 # Limits
 
 
-def test_a_body_that_is_too_large(serve: Serve) -> None:
+def test_a_body_that_is_too_large(http: httpx2.Client, serve: Serve) -> None:
     root = serve(max_body=100)
-    assert HTTP.post(f"{root}/v1/threads", json={"metadata": {"a": "b"}}).status_code == 200
-    answer = HTTP.post(f"{root}/v1/threads", content=b"x" * 101)
+    assert http.post(f"{root}/v1/threads", json={"metadata": {"a": "b"}}).status_code == 200
+    answer = http.post(f"{root}/v1/threads", content=b"x" * 101)
     assert answer.status_code == 413
     assert error_of(answer)["message"] == "The request's body is too large: at most 100 bytes are taken."
     with Bare(root) as bare:
@@ -118,20 +120,20 @@ def test_a_body_that_never_comes(serve: Serve) -> None:
         assert bare.head()[0] == 408
 
 
-def test_an_answer_that_takes_too_long(serve: Serve, provider: ScriptedServer) -> None:
+def test_an_answer_that_takes_too_long(http: httpx2.Client, serve: Serve, provider: ScriptedServer) -> None:
     gate = Gate()
     provider.reply(text("Hello").after(gate))
     body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]}
-    answer = HTTP.post(f"{serve(request_timeout=1)}/v1/chat/completions", json=body)
+    answer = http.post(f"{serve(request_timeout=1)}/v1/chat/completions", json=body)
     assert answer.status_code == 504
     assert error_of(answer)["type"] == "server_error"
     assert answer.headers["x-should-retry"] == "false"
 
 
 @pytest.mark.conforms("C-017")
-def test_too_many_requests(serve: Serve) -> None:
+def test_too_many_requests(http: httpx2.Client, serve: Serve) -> None:
     root = serve(requests_per_minute=2)
-    answers = [HTTP.get(f"{root}/v1/assistants") for _ in range(3)]
+    answers = [http.get(f"{root}/v1/assistants") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert error_of(answers[2]) == {
         "message": "Rate limit reached on requests per min (RPM): Limit 2. Please try again in 30s.",
@@ -141,7 +143,7 @@ def test_too_many_requests(serve: Serve) -> None:
     }
     assert answers[2].headers["retry-after"] == "30"
     assert answers[2].headers["x-should-retry"] == "true"
-    assert HTTP.get(f"{root}/healthz").status_code == 200
+    assert http.get(f"{root}/healthz").status_code == 200
 
 
 def test_too_many_runs_at_once(serve: Serve, connect: Connect, provider: ScriptedServer) -> None:
@@ -193,23 +195,23 @@ def test_limits_that_make_no_sense(name: str, value: float) -> None:
 # Web pages
 
 
-def test_no_web_page_is_allowed_by_default(url: str) -> None:
-    answer = HTTP.get(f"{url}/v1/assistants", headers={"origin": "https://app.example.com"})
+def test_no_web_page_is_allowed_by_default(http: httpx2.Client, url: str) -> None:
+    answer = http.get(f"{url}/v1/assistants", headers={"origin": "https://app.example.com"})
     assert "access-control-allow-origin" not in answer.headers
 
 
-def test_a_web_page_that_is_allowed(serve: Serve) -> None:
+def test_a_web_page_that_is_allowed(http: httpx2.Client, serve: Serve) -> None:
     root = serve(cors_origins=["https://app.example.com"])
     asked = {
         "origin": "https://app.example.com",
         "access-control-request-method": "POST",
         "access-control-request-headers": "authorization,openai-beta",
     }
-    allowed = HTTP.options(f"{root}/v1/threads", headers=asked)
+    allowed = http.options(f"{root}/v1/threads", headers=asked)
     assert allowed.status_code == 200
     assert allowed.headers["access-control-allow-origin"] == "https://app.example.com"
     assert "authorization" in allowed.headers["access-control-allow-headers"]
-    assert HTTP.options(f"{root}/v1/threads", headers={**asked, "origin": "https://b.c"}).status_code == 400
+    assert http.options(f"{root}/v1/threads", headers={**asked, "origin": "https://b.c"}).status_code == 400
 
 
 @pytest.mark.parametrize("origin", ["app.example.com", "https://app.example.com/", "null", ""])
@@ -218,9 +220,9 @@ def test_an_origin_that_no_page_has(origin: str) -> None:
         ServerOptions(cors_origins=[origin])
 
 
-def test_a_web_page_sees_whether_to_ask_again(serve: Serve) -> None:
+def test_a_web_page_sees_whether_to_ask_again(http: httpx2.Client, serve: Serve) -> None:
     root = serve(cors_origins=["https://app.example.com"])
-    answer = HTTP.get(f"{root}/v1/nothing", headers={"origin": "https://app.example.com"})
+    answer = http.get(f"{root}/v1/nothing", headers={"origin": "https://app.example.com"})
     assert "x-should-retry" in answer.headers["access-control-expose-headers"]
 
 
