@@ -57,6 +57,8 @@ class Runtime:
         self._connection = connection
         self._requests: set[asyncio.Task[Any]] = set()
         self._drain = 0.0
+        self._closing: asyncio.Task[None] | None = None
+        self._is_loop_ending = False
         self._end_of_loop = self._until_the_loop_ends()
 
     @property
@@ -98,31 +100,42 @@ class Runtime:
     async def close(self, drain: float) -> None:
         """Wait `drain` seconds for running runs and requests, hand over the rest, close all that was opened.
 
-        Idempotent.
+        Idempotent. Who is cancelled meanwhile cuts the drain short, not what follows it.
         """
         self._drain = drain
-        await self._end_of_loop.aclose()
+        await self._closed()
+        if not self._is_loop_ending:
+            await self._end_of_loop.aclose()
 
     def abandon(self) -> None:
         """Let go of the store of a runtime whose event loop is gone."""
         self._store.abandon()
 
     async def _until_the_loop_ends(self) -> AsyncGenerator[None, None]:
-        """What closing does, in the order of the last lines.
+        """A loop that ends closes the asynchronous generators that were begun on it. This one was, and so is told
+        without a task that would be pending for ever."""
+        try:
+            yield
+        finally:
+            self._is_loop_ending = True
+            await self._closed()
 
-        A loop that ends closes the asynchronous generators that were begun on it. This one was, and so is told
-        without a task that would be pending for ever.
-        """
+    async def _closed(self) -> None:
+        # A client can be forgotten while its loop ends: who comes second waits for what the first one began.
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close())
+        if not self._closing.done():
+            await self._closing
+
+    async def _close(self) -> None:
+        """What closing does, in the order of the last lines."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._store.aclose)
             if self._connection is not None:
                 stack.push_async_callback(self._connection.aclose)
             stack.push_async_callback(self._supervisor.close)
             stack.push_async_callback(self._end_requests)
-            try:
-                yield
-            finally:
-                await settled([*self._requests, *self._supervisor.tasks()], self._drain)
+            await settled([*self._requests, *self._supervisor.tasks()], self._drain)
 
     async def _end_requests(self) -> None:
         requests = list(self._requests)

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import weakref
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,50 @@ def test_many_clients_on_many_loops(provider: ScriptedServer, kept: Any, is_clos
                 await client.close()
 
     never_more(lambda: asyncio.run(use()))
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+@pytest.mark.parametrize("by", ["a task", "a generator"])
+def test_a_client_that_is_forgotten_while_its_loop_ends(
+    provider: ScriptedServer, kept: Any, caplog: pytest.LogCaptureFixture, by: str, is_running: bool
+) -> None:
+    """It closes itself then, and its loop closes it: once, and wholly."""
+
+    async def held_by_a_generator(held: list[object]) -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            held.clear()
+            gc.collect()
+
+    async def held_by_a_task(held: list[object]) -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            held.clear()
+            gc.collect()
+
+    async def use() -> None:
+        async with openai.AsyncOpenAI(base_url=provider.base_url, api_key="k") as inner:
+            client = async_supercompat(client=inner, storage=kept(), options=OPTIONS)
+            talk = await talk_with(client)
+            if is_running:
+                provider.reply(text("Hel").then_hang())
+                async for event in await talk.stream():
+                    if event.event == "thread.message.delta":
+                        break
+            if by == "a task":
+                holders.append(asyncio.create_task(held_by_a_task([client, talk])))
+                await asyncio.sleep(0)
+            else:
+                holders.append(held_by_a_generator([client, talk]))
+                await anext(holders[-1])
+
+    holders: list[Any] = []
+    never_more(lambda: asyncio.run(use()))
+    holders.clear()
+    gc.collect()
+    assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
 def test_one_client_on_many_loops(kept: Any) -> None:
