@@ -1,7 +1,6 @@
 """A database whose tables Prisma made, with side tables of ours."""
 
 import shlex
-from collections.abc import Sequence
 from typing import Final
 
 import sqlalchemy as sa
@@ -14,32 +13,11 @@ from supercompat.storage_adapters.prisma.messages import PrismaMessages, PrismaS
 from supercompat.storage_adapters.prisma.rows import Kinds, kinds_of
 from supercompat.storage_adapters.prisma.runs import PrismaRuns
 from supercompat.storage_adapters.prisma.tables import RELEASE, SCHEMA, SIDES, tables_of
-from supercompat.storage_adapters.protocol import ApiKey, Keys, Transaction
+from supercompat.storage_adapters.protocol import Keys, Transaction
 from supercompat.storage_adapters.sql.engines import shown
 from supercompat.storage_adapters.sql.schema import check, current, upgrade_server
 
 CHANNEL: Final = "supercompat_prisma"
-
-
-class NoKeys:
-    """Keys open projects, which Prisma's tables don't know: there are none."""
-
-    def insert(self, key: ApiKey) -> None:
-        raise StorageError(
-            "Prisma's tables know no projects, and there is no place for API keys beside them."
-        )
-
-    def get(self, id: str) -> ApiKey | None:
-        return None
-
-    def all(self) -> Sequence[ApiKey]:
-        return ()
-
-    def exist(self) -> bool:
-        return False
-
-    def revoke(self, id: str, now: int) -> ApiKey | None:
-        return None
 
 
 class PrismaTransaction:
