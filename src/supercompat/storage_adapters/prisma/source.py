@@ -11,11 +11,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from supercompat.errors import ConfigurationError, SchemaError
 from supercompat.storage_adapters.prisma import readings
-from supercompat.storage_adapters.prisma.adapter import for_driver, schema_of
 from supercompat.storage_adapters.prisma.collections import PROJECT
 from supercompat.storage_adapters.prisma.flavour import look
 from supercompat.storage_adapters.prisma.rows import Kind, Kinds, UnreadableRowError, kinds_of, read_run
 from supercompat.storage_adapters.prisma.tables import RELEASE, SCHEMA, tables_of
+from supercompat.storage_adapters.prisma.url import for_driver, schema_of
 from supercompat.storage_adapters.protocol import PageQuery, Row, RunRow
 from supercompat.storage_adapters.source import Unreadable
 from supercompat.storage_adapters.sql import engines
@@ -121,7 +121,9 @@ class PrismaSource:
             connection.execute(sa.text(statement))
         has_sides = _has_sides(connection)
         self._connection = connection
-        self._kinds: Kinds = kinds_of(tables_of(look(connection, self._schema), has_sides=has_sides))
+        self._kinds: Kinds = kinds_of(
+            tables_of(look(connection, self._schema, writes=False), has_sides=has_sides)
+        )
 
     def _rows(
         self, kind: Kind[Any], read: Callable[[Columns], T], thread_id: str | None = None
