@@ -1,6 +1,7 @@
 """The Responses API through an SDK client: also of an SDK that has no such resource, by its raw `post` and `get`."""
 
 import asyncio
+import re
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,6 +13,7 @@ from supercompat.client_adapters.base import ResponsesSupport
 from supercompat.client_adapters.chunks import close
 from supercompat.client_adapters.errors import provider_errors
 from supercompat.client_adapters.openai_responses import (
+    Recall,
     ResponseReader,
     Way,
     handle_of,
@@ -32,6 +34,14 @@ MOST_TRIES = 5
 
 #: What a provider answers that has the response, but does not stream what it says in the background.
 NOT_STREAMED = (400, 405, 422, 501)
+
+#: How a provider speaks of an answer that it does not keep.
+_OF_AN_ANSWER = re.compile(r"previous.response|\bresp_|response with id", re.IGNORECASE)
+
+#: How it speaks of an item that it does not know or can't read, or of one that misses another.
+_OF_AN_ITEM = re.compile(
+    r"encrypted.content|\bitem\b.{0,12}\b[a-z]{2,4}_|reasoning.{0,6} item", re.IGNORECASE
+)
 
 _ENDED = ("completed", "incomplete", "failed", "cancelled")
 
@@ -81,7 +91,7 @@ class StainlessResponses:
         handle: Mapping[str, Any] | None = None,
     ) -> AsyncIterator[AsyncIterator[ModelEvent]]:
         way = self._way(request, store, background)
-        reader = ResponseReader(way)
+        reader = ResponseReader(way, request.model)
         async with AsyncExitStack() as stack:
             if response_id := handle_of(handle, self._server):
                 reader.id = response_id
@@ -111,14 +121,17 @@ class StainlessResponses:
     async def _ask(
         self, request: ModelRequest, way: Way, stack: AsyncExitStack
     ) -> AsyncIterator[dict[str, Any]]:
-        body = request_body(request, way)
-        try:
-            return await self._opened(body, way, stack)
-        except ProviderError as error:
-            if "previous_response_id" not in body or not _is_forgotten(error):
-                raise
-        # The thread is the truth: all of it is here.
-        return await self._opened(request_body(request, replace(way, continues=False)), way, stack)
+        """Ask. What the provider does not know any more, or does not trust, is asked in another way: the thread is the
+        truth, and all of it is here."""
+        while True:
+            body = request_body(request, way)
+            try:
+                return await self._opened(body, way, stack)
+            except ProviderError as error:
+                recall = _other_recall(error, body)
+                if recall is None or recall == way.recall:
+                    raise
+            way = replace(way, recall=recall)
 
     async def _opened(
         self, body: Mapping[str, Any], way: Way, stack: AsyncExitStack
@@ -196,8 +209,15 @@ def _is_broken(error: ProviderError) -> bool:
     return error.status in (408, 429) or error.status >= 500
 
 
-def _is_forgotten(error: ProviderError) -> bool:
-    return (error.body or {}).get("code") == "previous_response_not_found"
+def _other_recall(error: ProviderError, body: Mapping[str, Any]) -> Recall | None:
+    """How to remind a provider that refused how it was reminded; None if it refused something else."""
+    if error.status not in (400, 404):
+        return None
+    # Not all say the code, nor each the same one.
+    said = f"{(error.body or {}).get('code')} {error.message}"
+    if "previous_response_id" in body:
+        return "items" if _OF_AN_ANSWER.search(said) else None
+    return "words" if _OF_AN_ITEM.search(said) else None
 
 
 async def _one(answer: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:

@@ -40,11 +40,12 @@ class ResponseReader:
         is_over: nothing more comes of it.
     """
 
-    def __init__(self, way: Way) -> None:
+    def __init__(self, way: Way, model: str) -> None:
         self.id = ""
         self.number = -1
         self.is_over = False
         self._way = way
+        self._model = model
         self._calls = CallReader()
         self._searches = Searches()
         self._items: dict[int, Item] = {}
@@ -146,8 +147,11 @@ class ResponseReader:
             raise _broken(response, f"The provider ended the response as {status}.")
         yield from self._calls.finish()
         items = [{k: v for k, v in self._said[at].items() if k != _COUNTED} for at in sorted(self._said)]
-        state = state_of(self._way.server, self.id, stored=self._way.store, items=items)
-        yield ProviderStateReported(state)
+        # Of some accounts nothing is kept, whatever they ask for.
+        stored = self._way.store and response.get("store") is not False
+        yield ProviderStateReported(
+            state_of(self._way.server, self._model, self.id, stored=stored, items=items)
+        )
         yield Finished(self._reason(response))
 
     def _reason(self, response: Mapping[str, Any]) -> FinishReason:
