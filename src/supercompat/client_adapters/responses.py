@@ -4,10 +4,12 @@ import asyncio
 import re
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
+
+import anyio
 
 from supercompat.client_adapters.base import ResponsesSupport
 from supercompat.client_adapters.chunks import close
@@ -31,6 +33,9 @@ POLL_EVERY = 1.0
 
 #: How often in a row a stream of a background response is opened again without having said anything.
 MOST_TRIES = 5
+
+#: Seconds for which the cancellation of a background response waits to hear what the provider calls it.
+KNOWN_WITHIN = 5.0
 
 #: What a provider answers that has the response, but does not stream what it says in the background.
 NOT_STREAMED = (400, 405, 422, 501)
@@ -96,13 +101,31 @@ class StainlessResponses:
             if response_id := handle_of(handle, self._server):
                 reader.id = response_id
                 chunks = await self._again(request, reader, stack)
+                events = self._events(request, chunks, reader, way, stack)
             else:
-                chunks = await self._ask(request, way, stack)
-            events = self._events(request, chunks, reader, way, stack)
+                events = await self._begin(request, reader, way, stack)
             try:
                 yield events
             finally:
                 await close(events)
+
+    async def _begin(
+        self, request: ModelRequest, reader: ResponseReader, way: Way, stack: AsyncExitStack
+    ) -> AsyncGenerator[ModelEvent, None]:
+        """Ask. What goes on in the background has to be known before it can be cancelled: a cancellation waits for
+        that, if it does not take too long."""
+        if not way.background:
+            chunks = await self._ask(request, way, stack)
+            return self._events(request, chunks, reader, way, stack)
+        with anyio.CancelScope(shield=True) as scope:
+            waiting = asyncio.get_running_loop().call_later(KNOWN_WITHIN, _lift, scope)
+            try:
+                chunks = await self._ask(request, way, stack)
+                events = self._events(request, chunks, reader, way, stack)
+                first = await anext(events, None)
+            finally:
+                waiting.cancel()
+        return _from(first, events)
 
     async def cancel(self, model: str, handle: Mapping[str, Any]) -> None:
         if response_id := handle_of(handle, self._server):
@@ -218,6 +241,20 @@ def _other_recall(error: ProviderError, body: Mapping[str, Any]) -> Recall | Non
     if "previous_response_id" in body:
         return "items" if _OF_AN_ANSWER.search(said) else None
     return "words" if _OF_AN_ITEM.search(said) else None
+
+
+def _lift(scope: anyio.CancelScope) -> None:
+    scope.shield = False
+
+
+async def _from(
+    first: ModelEvent | None, others: AsyncGenerator[ModelEvent, None]
+) -> AsyncGenerator[ModelEvent, None]:
+    async with aclosing(others):
+        if first is not None:
+            yield first
+        async for event in others:
+            yield event
 
 
 async def _one(answer: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
