@@ -55,7 +55,7 @@ class AnthropicClientAdapter:
     (Bedrock, Vertex, Foundry, …).
 
     Args:
-        client: stays the user's: its key, headers, timeouts and retries hold, and it is never changed nor closed.
+        client: stays the user's: its key, headers, timeouts and retries hold, and it is never closed.
         max_tokens: the upper bound of an answer whose request names none, in tokens: Anthropic wants one. By
             default what suits the model's family, and 8,192 for a model that is not known.
         sampling: sends `temperature` and `top_p` with an SDK that has given them up (1.0 and newer), by asking
@@ -144,9 +144,7 @@ class AnthropicConnection:
                 yield event
 
 
-def _create(
-    own: Mapping[str, str], client: Any, body: Mapping[str, Any], stream: bool, headers: Mapping[str, str]
-) -> Any:
+def _create(headers: Mapping[str, str], client: Any, body: Mapping[str, Any], stream: bool) -> Any:
     """Nearly everything goes as `extra_body`, which takes precedence and is not checked against what this SDK's
     version knows. The clouds' clients want the model itself."""
     extra = {name: value for name, value in body.items() if name not in ("model", "max_tokens")}
@@ -156,7 +154,7 @@ def _create(
         messages=[],
         stream=stream,
         extra_body=extra,
-        extra_headers={**own, **headers},
+        extra_headers=headers,
     )
 
 

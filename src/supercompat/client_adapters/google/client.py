@@ -13,7 +13,7 @@ from supercompat.client_adapters.errors import provider_errors
 from supercompat.client_adapters.fetch import ImageFetcher
 from supercompat.client_adapters.google.request import request_params
 from supercompat.client_adapters.google.stream import AnswerReader
-from supercompat.client_adapters.threads import Call, ProviderThreads
+from supercompat.client_adapters.threads import Call, ProviderThreads, watch
 from supercompat.errors import ProviderError, UnknownClientError
 from supercompat.model.events import ModelEvent
 from supercompat.model.families import context_window
@@ -31,7 +31,7 @@ class GoogleClientAdapter:
     belong to no loop. Retries and timeouts are the client's own: by default it tries once and waits for ever.
 
     Args:
-        client: stays the user's: it is never changed nor closed. It is referred to for as long as the adapter lives:
+        client: stays the user's: it is never closed. It is referred to for as long as the adapter lives:
             a client that nobody refers to closes itself.
 
     Raises:
@@ -153,6 +153,7 @@ class _ThreadTransfer:
     """The blocking face, in a thread for each request."""
 
     def __init__(self, client: Any, threads: ProviderThreads) -> None:
+        watch(client._api_client._httpx_client)
         self._models = client.models
         self._threads = threads
 
