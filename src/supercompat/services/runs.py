@@ -292,10 +292,12 @@ def _is_hosted(row: RunRow) -> bool:
 def _with_files(
     row: RunRow, assistant: Row[Assistant], thread: Row[Thread] | None, own: JsonObject | None = None
 ) -> RunRow:
-    """The run, with a note of the files that its hosted tools take. Its own stand for the assistant's (1.2)."""
+    """The run, with a note of the files that its hosted tools take. Its own stand for the assistant's (1.2), and are
+    shown (1.4)."""
     resources = {**assistant.object.tool_resources, **(own or {})}
     files = of_run(row.object.tools, resources, thread.object.tool_resources if thread else {})
-    return replace(row, private={**row.private, **files})
+    shown = row.object.changed(tool_resources=own or {})
+    return replace(row, object=shown, private={**row.private, **files})
 
 
 def wait_for_poll(read_timeout: float | None) -> float:
