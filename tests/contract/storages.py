@@ -19,13 +19,17 @@ class HeldStorage:
     """A storage, by default in memory, whose next transactions a test can hold. Those that time brings about, as the
     renewals of leases, are not counted: nobody knows between which others they come.
 
+    Args:
+        tells_late: they are held when they are done, and nobody was told so yet.
+
     Attributes:
         failures: is released by each transaction that fails.
         successes: is released by each that succeeds; none is counted from before the last `mend`.
     """
 
-    def __init__(self, storage: StorageAdapter | None = None) -> None:
+    def __init__(self, storage: StorageAdapter | None = None, *, tells_late: bool = False) -> None:
         self._storage = storage or MemoryStorageAdapter()
+        self.tells_late = tells_late
         self._gates: list[Gate | None] = []
         self._left: int | None = None
         self.failures = threading.Semaphore(0)
@@ -81,8 +85,11 @@ class _HeldStore:
         return self._store.durable
 
     async def transact(self, work: Callable[[Transaction], T], *, urgent: bool = False) -> T:
-        await self._holder.pass_through()
+        if not self._holder.tells_late:
+            await self._holder.pass_through()
         value = await self._store.transact(work, urgent=urgent)
+        if self._holder.tells_late:
+            await self._holder.pass_through()
         self._holder.successes.release()
         return value
 
