@@ -1,8 +1,9 @@
 """Runs: creation, tool outputs, cancellation, retrieval. How a run proceeds is the engine's."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TypeVar
 
 import anyio
 
@@ -46,6 +47,9 @@ from supercompat.wire.requests import (
     SubmitToolOutputs,
     ThreadRunCreate,
 )
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 #: Seconds that a retrieve may wait for the run, and the part of the request's read timeout that it may take.
 LONGEST_WAIT = 20.0
@@ -92,9 +96,11 @@ class Runs:
             check_thread(row.object, messages, has_user_message=basis.has_user_message)
             return self._insert(tx, row, messages, enqueues=enqueues)
 
-        with self._within_limit():
-            row = await self._core.store.transact(work)
+        def begin(row: RunRow) -> Run | Frames:
             return self._started(row, stream=bool(body.stream), event_ids=event_ids)
+
+        with self._within_limit():
+            return await self._stored_and_begun(work, begin)
 
     async def create_thread_and_run(self, body: ThreadRunCreate, *, event_ids: bool = False) -> Run | Frames:
         """Make a thread and start a run on it, both or neither (C-082). `event_ids` as for `create`."""
@@ -110,9 +116,11 @@ class Runs:
             insert_thread(tx, thread)
             return self._insert(tx, row, messages)
 
-        with self._within_limit():
-            row = await self._core.store.transact(work)
+        def begin(row: RunRow) -> Run | Frames:
             return self._started(row, stream=bool(body.stream), event_ids=event_ids, thread=thread)
+
+        with self._within_limit():
+            return await self._stored_and_begun(work, begin)
 
     async def retrieve(self, thread_id: str, run_id: str, *, wait: float = 0.0) -> Run:
         """The run as it is stored; it expires here if its time is over.
@@ -206,15 +214,25 @@ class Runs:
             tx.runs.put(row, expected=("requires_action",))
             return row, step
 
-        row, step = await self._core.store.transact(work)
-        opening = [
-            AssistantEvent("thread.run.step.completed", step),
-            AssistantEvent("thread.run.queued", row.object),
-        ]
-        feed = self._core.supervisor.launch(row, opening)
-        if body.stream and event_ids:
-            return self._events.answered(row.object, feed, row.private[ANSWERED])
-        return feed.subscribe() if body.stream else row.object
+        def begin(answered: tuple[RunRow, RunStep]) -> Run | Frames:
+            row, step = answered
+            opening = [
+                AssistantEvent("thread.run.step.completed", step),
+                AssistantEvent("thread.run.queued", row.object),
+            ]
+            feed = self._core.supervisor.launch(row, opening)
+            if body.stream and event_ids:
+                return self._events.answered(row.object, feed, row.private[ANSWERED])
+            return feed.subscribe() if body.stream else row.object
+
+        return await self._stored_and_begun(work, begin)
+
+    async def _stored_and_begun(self, work: Callable[[Transaction], S], begin: Callable[[S], T]) -> T:
+        """Store, then begin what was stored. Whoever was broken off in between, as by a client that is closed, would
+        leave a run behind that nobody carries out."""
+        with anyio.CancelScope(shield=True):
+            return begin(await self._core.store.transact(work))
+        raise AssertionError("unreachable")
 
     @contextmanager
     def _within_limit(self) -> Iterator[None]:
@@ -292,10 +310,12 @@ def _is_hosted(row: RunRow) -> bool:
 def _with_files(
     row: RunRow, assistant: Row[Assistant], thread: Row[Thread] | None, own: JsonObject | None = None
 ) -> RunRow:
-    """The run, with a note of the files that its hosted tools take. Its own stand for the assistant's (1.2)."""
+    """The run, with a note of the files that its hosted tools take. Its own stand for the assistant's (1.2), and are
+    shown (1.4)."""
     resources = {**assistant.object.tool_resources, **(own or {})}
     files = of_run(row.object.tools, resources, thread.object.tool_resources if thread else {})
-    return replace(row, private={**row.private, **files})
+    shown = row.object.changed(tool_resources=own or {})
+    return replace(row, object=shown, private={**row.private, **files})
 
 
 def wait_for_poll(read_timeout: float | None) -> float:
