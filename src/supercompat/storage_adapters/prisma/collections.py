@@ -128,7 +128,20 @@ class PrismaAssistants(PrismaCollection[Assistant]):
     """The assistants."""
 
     def put(self, row: Row[Assistant]) -> bool:
-        return self.get(row.object.id) is not None and super().put(row)
+        before = self.get(row.object.id)
+        if before is None:
+            return False
+        written = self._kind.write(before, is_new=False)
+        # What Node has in the other columns may be more than is shown.
+        changed = {
+            name: value
+            for name, value in self._kind.write(row, is_new=False).items()
+            if value != written[name]
+        }
+        if not self._change(row.object.id, changed):
+            return False
+        self._put_side(row)
+        return True
 
     def delete(self, id: str) -> bool:
         """One that anything refers to is hidden, for Prisma's keys would take that along."""
