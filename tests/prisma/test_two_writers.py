@@ -139,3 +139,22 @@ def test_nobody_s_turn_while_node_s_run_is_active(
     assert (noted, len(provider.requests)) == ([{"status": "enqueued"}], 1)
     app.set("Run", theirs, "status", "COMPLETED")
     assert runs.poll(second.id, thread_id=thread, poll_interval_ms=50).status == "completed"
+
+
+def test_what_is_not_shown_of_a_run_that_ends_here(client: OpenAI, app: Node) -> None:
+    """It stays in Node's rows: what is written is what changes."""
+    assistant = app.assistant()
+    thread = app.thread(assistant)
+    run = app.run(thread, assistant, "IN_PROGRESS")
+    content: Any = [{"type": "image_file", "image_file": {"file_id": "file_1"}}]
+    message = app.message(thread, content, "ASSISTANT", assistant=assistant, run=run)
+    app.set("Message", message, "status", "IN_PROGRESS")
+    calls: Any = [{"id": "ci_1", "type": "code_interpreter", "code_interpreter": {"input": "1"}}]
+    step = app.step(thread, assistant, run, [ASKED])
+    app.set("RunStep", step, "stepDetails", {"type": "tool_calls", "tool_calls": calls})
+    assert client.beta.threads.runs.cancel(run, thread_id=thread).status == "cancelled"
+    assert client.beta.threads.messages.retrieve(message, thread_id=thread).status == "incomplete"
+    [stored] = app.rows('SELECT status::text, "stepDetails" FROM "RunStep"')
+    assert stored == {"status": "CANCELLED", "stepDetails": {"type": "tool_calls", "tool_calls": calls}}
+    [said] = app.messages(thread)
+    assert (said["status"], said["content"]) == ("INCOMPLETE", content)

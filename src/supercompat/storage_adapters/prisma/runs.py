@@ -198,9 +198,9 @@ class PrismaRuns:
         self._messages.add_again(parts.new_messages)
         self._steps.add_again(parts.new_steps)
         for message in parts.messages:
-            self._messages.put(message)
+            self._messages.rewrite(message)
         for step in parts.steps:
-            self._steps.put(step)
+            self._steps.rewrite(step)
 
 
 class _RunRows(PrismaCollection[Run]):
