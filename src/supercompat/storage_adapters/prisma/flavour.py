@@ -47,6 +47,13 @@ LABELS: Final[Mapping[tuple[str, str], frozenset[str]]] = {
     ("RunStep", "status"): frozenset({"IN_PROGRESS", "CANCELLED", "FAILED", "COMPLETED", "EXPIRED"}),
 }
 
+#: The columns that are NULL at times.
+NULLED: Final[Mapping[str, tuple[str, ...]]] = {
+    "Message": ("assistantId", "runId", "completedAt", "incompleteAt", "incompleteDetails", "toolCalls"),
+    "Run": ("requiredAction", "lastError", "startedAt", "cancelledAt", "failedAt", "completedAt", "usage"),
+    "RunStep": ("lastError", "expiredAt", "cancelledAt", "failedAt", "completedAt", "usage"),
+}
+
 #: Whose rows every run makes.
 OF_RUNS: Final = ("Message", "Run", "RunStep")
 
@@ -152,6 +159,14 @@ def _check_writable(found: Found) -> None:
             f"Enums of the Prisma schema that supercompat documents are not whole: {'; '.join(lacking)}. Add what is "
             "missing to the application's schema."
         )
+    strict = [
+        f'"{table}"."{name}"'
+        for table, columns in NULLED.items()
+        for name in columns
+        if not found[table][name].takes_null
+    ]
+    if strict:
+        raise SchemaError(f"Columns of the Prisma schema have to take NULL, and do not: {', '.join(strict)}.")
     if unfilled := [name for _, name in _unfilled(found, OF_RUNS)]:
         raise SchemaError(
             f"Nobody here knows what belongs in {', '.join(unfilled)}, and no run can be made without it. Let further "
