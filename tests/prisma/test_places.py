@@ -241,13 +241,13 @@ def test_things_that_only_the_application_can_make(
         url,
         'ALTER TABLE "Assistant" ADD "workspaceId" text NOT NULL DEFAULT 1',
         'ALTER TABLE "Assistant" ALTER "workspaceId" DROP DEFAULT',
-        'ALTER TABLE "Thread" ADD "userId" text NOT NULL DEFAULT 1',
-        'ALTER TABLE "Thread" ALTER "userId" DROP DEFAULT',
+        'ALTER TABLE "Thread" ADD "name" text NOT NULL DEFAULT 1',
+        'ALTER TABLE "Thread" ALTER "name" DROP DEFAULT',
     )
     client = make_client()
     with pytest.raises(openai.InternalServerError, match=r"No assistant can be made here.*workspaceId"):
         client.beta.assistants.create(model="gpt-4o-mini")
-    with pytest.raises(openai.InternalServerError, match=r"No thread can be made here.*userId"):
+    with pytest.raises(openai.InternalServerError, match=r"No thread can be made here.*name"):
         client.beta.threads.create(metadata={"assistantId": assistant})
     client.beta.threads.messages.create(thread, role="user", content="Hello")
     provider.reply(text("Hi."))

@@ -32,6 +32,7 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 #: What some have.
 OF_ASSISTANT: Final = ("modelSlug", "model", "instructions", "name", "description", "metadata")
 OF_RUN: Final = ("truncationStrategy", "responseFormat")
+_SOME_HAVE: Final = {"Assistant": OF_ASSISTANT, "Run": OF_RUN}
 
 #: The labels that are written, of the columns that are enums.
 LABELS: Final[Mapping[tuple[str, str], frozenset[str]]] = {
@@ -175,14 +176,10 @@ def _check_writable(found: Found) -> None:
 
 
 def _unfilled(found: Found, tables: Sequence[str]) -> Iterator[tuple[str, str]]:
-    known = {*OF_ASSISTANT, *OF_RUN}
     for table in tables:
+        known = {*COLUMNS[table], *_SOME_HAVE.get(table, ())}
         for name, column in found[table].items():
-            if (
-                name not in COLUMNS[table]
-                and name not in known
-                and not (column.takes_null or column.is_filled)
-            ):
+            if name not in known and not column.takes_null and not column.is_filled:
                 yield table, f'"{table}"."{name}"'
 
 
