@@ -24,7 +24,7 @@ from supercompat.testing import (
     web_search,
 )
 from supercompat.wire.objects import ProviderTool
-from tests.responses.conftest import MakeTalk
+from tests.responses.conftest import MakeTalk, Talk
 
 MCP = {
     "type": "mcp",
@@ -47,6 +47,16 @@ def names(events: list[Any]) -> list[str]:
 
 def deltas(events: list[Any], name: str) -> list[Any]:
     return [event.data.to_dict()["delta"] for event in events if event.event == name]
+
+
+def outputs(asked: Talk, run_id: str) -> list[Any]:
+    """The events behind the outputs of a run's functions."""
+    calls = asked.client.beta.threads.runs.retrieve(run_id, thread_id=asked.thread_id).required_action
+    assert calls
+    given: Any = [{"tool_call_id": each.id, "output": "1"} for each in calls.submit_tool_outputs.tool_calls]
+    asked.provider.reply(text("Done."))
+    runs = asked.client.beta.threads.runs
+    return list(runs.submit_tool_outputs(run_id, thread_id=asked.thread_id, tool_outputs=given, stream=True))
 
 
 def slices_back(message: Any) -> None:
@@ -96,6 +106,30 @@ def test_what_a_search_found_is_shown_to_who_asks(talk: MakeTalk) -> None:
     [search, _] = asked.steps(run, include=include)
     [full] = search.step_details.tool_calls[0].file_search.results
     assert full.content[0].text == "It is 5."
+
+
+@pytest.mark.conforms("C-130")
+@pytest.mark.parametrize("include", [[], ["step_details.tool_calls[*].file_search.results[*].content"]])
+def test_a_stream_shows_what_a_search_found_to_who_asks(talk: MakeTalk, include: list[str]) -> None:
+    add = {"type": "function", "function": {"name": "add"}}
+    asked = talk(
+        tools=[{"type": "file_search"}, add], tool_resources={"file_search": {"vector_store_ids": ["vs_1"]}}
+    )
+    found = file_search("budget", results=[RESULT])
+    events = asked.stream(found + text("5.") + found + tool_calls(call("add", "{}")), include=include)
+    run: Any = events[-1].data
+    events += outputs(asked, run.id)
+    ended = [event.data for event in events if event.event == "thread.run.step.completed"]
+    results = [
+        found
+        for step in ended
+        if step.type == "tool_calls"
+        for each in step.step_details.tool_calls
+        if each.type == "file_search"
+        for found in each.file_search.results
+    ]
+    shown = [each.content and each.content[0].text for each in results]
+    assert shown == (["It is 5."] * 2 if include else [None] * 2)
 
 
 @pytest.mark.conforms("C-150")

@@ -125,7 +125,8 @@ class StainlessResponses:
                 first = await anext(events, None)
             finally:
                 waiting.cancel()
-        return _from(first, events)
+            return _from(first, events)
+        raise AssertionError("unreachable")
 
     async def cancel(self, model: str, handle: Mapping[str, Any]) -> None:
         if response_id := handle_of(handle, self._server):

@@ -8,9 +8,10 @@ compute: until their changes are stored, the pass may still end in another way.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from dataclasses import replace
+from typing import Any, Literal
 
+from supercompat.engine.changes import RUN_EVENTS, STEP_EVENTS, Change, Output
 from supercompat.engine.lifecycle import (
     RunEnding,
     StepEnding,
@@ -25,43 +26,22 @@ from supercompat.engine.lifecycle import (
     usage_state,
 )
 from supercompat.engine.parts import OpenPart
-from supercompat.engine.tool_calls import UNDER_WAY, UNSHOWN, OpenCall, file_id_of, kept_beside, ranking_of
+from supercompat.engine.tool_calls import (
+    UNDER_WAY,
+    UNSHOWN,
+    OpenCall,
+    file_id_of,
+    kept_beside,
+    ranking_of,
+    shown_step,
+)
 from supercompat.model import events as model
 from supercompat.model.surrogates import SurrogateJoiner
 from supercompat.storage_adapters.protocol import Row
 from supercompat.wire import objects as wire
-from supercompat.wire.events import AssistantEvent, EventName, Piece, code_output, message_delta
+from supercompat.wire.events import AssistantEvent, Piece, code_output, message_delta
 from supercompat.wire.ids import Ids
 from supercompat.wire.objects import JsonObject, LastError, Message, Run, RunStep
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A new state of a run, step or message, and the events that announce it once it is stored."""
-
-    row: Row[Run] | Row[RunStep] | Row[Message]
-    names: tuple[EventName, ...] = ()
-    new: bool = False
-
-    def events(self) -> list[AssistantEvent]:
-        return [AssistantEvent(name, self.row.object) for name in self.names]
-
-
-STEP_EVENTS: Mapping[StepEnding, EventName] = {
-    "completed": "thread.run.step.completed",
-    "failed": "thread.run.step.failed",
-    "cancelled": "thread.run.step.cancelled",
-    "expired": "thread.run.step.expired",
-}
-RUN_EVENTS: Mapping[str, EventName] = {
-    "completed": "thread.run.completed",
-    "incomplete": "thread.run.incomplete",
-    "failed": "thread.run.failed",
-    "cancelled": "thread.run.cancelled",
-    "expired": "thread.run.expired",
-}
-
-Output: TypeAlias = Change | AssistantEvent
 
 
 class Reducer:
@@ -464,7 +444,8 @@ class Reducer:
             return []
         said = self._tool_step.changed(step_details=wire.ToolCallsDetails(tool_calls=self._step_calls()))
         step = ended_step(said, status, self._now(), usage, last_error)
-        return [Change(self._tool_row(step), (STEP_EVENTS[status],))]
+        row = self._tool_row(step)
+        return [Change(row, (STEP_EVENTS[status],), shown=shown_step(row, self._private))]
 
     def _end_run(
         self,
