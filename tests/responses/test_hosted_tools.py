@@ -313,3 +313,44 @@ def test_a_tool_as_the_provider_has_it_keeps_its_secrets_out_of_sight(talk: Make
     asked.run(text("Hello"))
     assert asked.asked[0]["tools"][0]["authorization"] == "secret-token"
     assert "secret-token" not in repr(ProviderTool.model_validate({**MCP, "authorization": "secret-token"}))
+
+
+@pytest.mark.parametrize(
+    ("options", "sent"),
+    [
+        ({}, None),
+        (
+            {"ranking_options": {"score_threshold": 0.5}},
+            {"ranker": "default-2024-11-15", "score_threshold": 0.5},
+        ),
+        (
+            {"ranking_options": {"ranker": "auto", "score_threshold": 0}},
+            {"ranker": "auto", "score_threshold": 0},
+        ),
+    ],
+)
+def test_how_a_search_ranks(talk: MakeTalk, options: dict[str, Any], sent: Any) -> None:
+    asked = talk(
+        tools=[{"type": "file_search", "file_search": options}],
+        tool_resources={"file_search": {"vector_store_ids": ["vs_1"]}},
+    )
+    run = asked.run(text("5."))
+    assert run.status == "completed", run.last_error
+    assert asked.asked[0]["tools"][0].get("ranking_options") == sent
+
+
+def test_a_search_of_nothing(talk: MakeTalk) -> None:
+    """An assistant that searches the stores of its threads meets one that has none."""
+    asked = talk(tools=[{"type": "file_search"}])
+    assert asked.run(text("Hello"), tool_choice="required").status == "completed"
+    assert asked.asked[0].keys().isdisjoint(("tools", "tool_choice"))
+    failed = asked.run(tool_choice={"type": "file_search"})
+    assert "vector_store_ids" in failed.last_error.message
+
+
+def test_a_server_of_mcp_that_has_to_be_used(talk: MakeTalk) -> None:
+    asked = talk(tools=[MCP, {**MCP, "server_label": "maps"}])
+    run = asked.run(text("Done."), tool_choice={"type": "mcp"})
+    assert run.status == "completed", run.last_error
+    chosen = asked.asked[0]["tool_choice"]
+    assert [each["server_label"] for each in chosen["tools"]] == ["wiki", "maps"]

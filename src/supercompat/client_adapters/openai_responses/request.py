@@ -23,6 +23,9 @@ from supercompat.model.request import (
     UserTurn,
 )
 
+#: The lowest limit of an answer, in tokens.
+LEAST_OUTPUT = 16
+
 #: What a computer call is called where it is shown as a function.
 COMPUTER = "computer_call"
 
@@ -76,10 +79,16 @@ def request_body(request: ModelRequest, way: Way) -> dict[str, Any]:
     knobs = {
         "temperature": request.temperature,
         "top_p": request.top_p,
-        "max_output_tokens": request.max_completion_tokens,
+        "max_output_tokens": _limit(request),
     }
     body.update((name, value) for name, value in knobs.items() if value is not None)
     return body | (_extras(request, way) if way.has_extras else {})
+
+
+def _limit(request: ModelRequest) -> int | None:
+    """Of what is left of a run's limit, the API takes no less than this."""
+    limit = request.max_completion_tokens
+    return None if limit is None else max(limit, LEAST_OUTPUT)
 
 
 def _extras(request: ModelRequest, way: Way) -> dict[str, Any]:
@@ -203,7 +212,7 @@ def _tools(request: ModelRequest) -> dict[str, Any]:
         return {}
     body: dict[str, Any] = {"tools": tools}
     if request.hosted_choice is not None:
-        body["tool_choice"] = {"type": request.hosted_choice}
+        body["tool_choice"] = _hosted_choice(request, request.hosted_choice)
     elif isinstance(request.tool_choice, NamedTool):
         body["tool_choice"] = {"type": "function", "name": request.tool_choice.name}
     elif request.tool_choice is not None:
@@ -211,6 +220,15 @@ def _tools(request: ModelRequest) -> dict[str, Any]:
     if request.parallel_tool_calls is not None:
         body["parallel_tool_calls"] = request.parallel_tool_calls
     return body
+
+
+def _hosted_choice(request: ModelRequest, kind: str) -> dict[str, Any]:
+    """Any of the servers, where a tool of MCP must be used: the API wants to know which."""
+    if kind != "mcp":
+        return {"type": kind}
+    labels = [tool.settings.get("server_label") for tool in request.hosted_tools if tool.kind == kind]
+    servers = [{"type": kind, "server_label": label} for label in labels]
+    return {"type": "allowed_tools", "mode": "required", "tools": servers}
 
 
 def _function(tool: FunctionTool) -> dict[str, Any]:
