@@ -354,3 +354,24 @@ def test_a_server_of_mcp_that_has_to_be_used(talk: MakeTalk) -> None:
     assert run.status == "completed", run.last_error
     chosen = asked.asked[0]["tool_choice"]
     assert [each["server_label"] for each in chosen["tools"]] == ["wiki", "maps"]
+
+
+@pytest.mark.parametrize("store", [False, True])
+@pytest.mark.parametrize("kind", ["computer", "computer_use_preview"])
+def test_a_run_behind_one_that_used_a_computer(talk: MakeTalk, store: bool, kind: str) -> None:
+    """It is reminded of the call as of a function's, whose output is an image."""
+    screen = {"display_width": 800, "display_height": 600, "environment": "browser"}
+    tool = {"type": kind, **(screen if kind != "computer" else {})}
+    model = "gpt-5.4" if kind == "computer" else "computer-use-preview"
+    asked = talk(how={"store": store}, model=model, tools=[tool])
+    run = asked.run(computer_call({"type": "click", "button": "left", "x": 1, "y": 2}))
+    shot = {"type": "computer_screenshot", "image_url": "data:image/png;base64,AAAA"}
+    assert asked.submit(run, text("Clicked."), computer_call=json.dumps(shot)).status == "completed"
+    assert asked.asked[1]["input"][-1]["type"] == "computer_call_output"
+    asked.client.beta.threads.messages.create(asked.thread_id, role="user", content="And?")
+    run = asked.run(text("Done."))
+    assert run.status == "completed", run.last_error
+    _, called, seen, *_ = asked.asked[2]["input"]
+    assert (called["type"], called["name"]) == ("function_call", "computer_call")
+    [image] = seen["output"]
+    assert (image["type"], image["image_url"]) == ("input_image", shot["image_url"])

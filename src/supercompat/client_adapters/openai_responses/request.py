@@ -133,7 +133,6 @@ def _input(request: ModelRequest, way: Way) -> dict[str, Any]:
 
 
 def _items(request: ModelRequest, turns: Sequence[Turn], way: Way) -> Iterator[dict[str, Any]]:
-    uses_computer = any(tool.kind.startswith("computer") for tool in request.hosted_tools)
     asked = max((at for at, turn in enumerate(turns) if isinstance(turn, UserTurn)), default=-1)
     replayed = {
         at: items_of(turn, way.server, request.model, way.recall)
@@ -141,6 +140,7 @@ def _items(request: ModelRequest, turns: Sequence[Turn], way: Way) -> Iterator[d
         if at > asked and isinstance(turn, AssistantTurn) and turn.tool_calls
     }
     repeated = _repeated(turns, replayed)
+    retold: set[str] = set()
     for at, turn in enumerate(turns):
         if at in repeated:
             continue
@@ -152,9 +152,12 @@ def _items(request: ModelRequest, turns: Sequence[Turn], way: Way) -> Iterator[d
             case AssistantTurn(text, calls):
                 if text:
                     yield {"type": "message", "role": "assistant", "content": text}
-                yield from (_call(call, uses_computer=uses_computer) for call in calls)
+                yield from map(_call, calls)
+                retold.update(call.id for call in calls)
+            case ToolTurn() if turn.call_id not in retold and _is_of_computer(turn, request):
+                yield _screenshot(turn)
             case ToolTurn():
-                yield _output(turn, uses_computer=uses_computer)
+                yield {"type": "function_call_output", "call_id": turn.call_id, "output": _seen(turn)}
 
 
 def _repeated(turns: Sequence[Turn], replayed: Mapping[int, list[dict[str, Any]]]) -> set[int]:
@@ -180,30 +183,41 @@ def _part(part: Part) -> dict[str, Any]:
     return {"type": "input_text", "text": part.text}
 
 
-def _call(call: ToolCall, *, uses_computer: bool) -> dict[str, Any]:
-    if uses_computer and call.name == COMPUTER:
-        return {
-            "type": "computer_call",
-            "call_id": call.id,
-            "status": "completed",
-            **json.loads(call.arguments),
-        }
+def _call(call: ToolCall) -> dict[str, Any]:
+    """Of the computer too: without what only the provider knows of a call, the API would refuse it as such."""
     return {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.arguments}
 
 
-def _output(turn: ToolTurn, *, uses_computer: bool) -> dict[str, Any]:
-    if not (uses_computer and turn.name == COMPUTER):
-        return {"type": "function_call_output", "call_id": turn.call_id, "output": turn.output}
-    try:
-        screenshot = dict(json.loads(turn.output))
-    except (ValueError, TypeError):
+def _is_of_computer(turn: ToolTurn, request: ModelRequest) -> bool:
+    return turn.name == COMPUTER and any(tool.kind.startswith("computer") for tool in request.hosted_tools)
+
+
+def _screenshot(turn: ToolTurn) -> dict[str, Any]:
+    screenshot = _object(turn.output)
+    if screenshot is None:
         raise ProviderError(
             'The output of a computer call has to be JSON such as {"type": "computer_screenshot", "image_url": …}.',
             code="invalid_prompt",
-        ) from None
+        )
     checks = screenshot.pop("acknowledged_safety_checks", None)
     acknowledged = {"acknowledged_safety_checks": checks} if checks else {}
     return {"type": "computer_call_output", "call_id": turn.call_id, "output": screenshot, **acknowledged}
+
+
+def _seen(turn: ToolTurn) -> str | list[dict[str, Any]]:
+    """The output of a function; of the computer, the image, which would be many tokens as a text."""
+    shown = (_object(turn.output) or {}) if turn.name == COMPUTER else {}
+    if shown.get("type") != "computer_screenshot":
+        return turn.output
+    name = next((name for name in ("image_url", "file_id") if shown.get(name)), None)
+    return [{"type": "input_image", "detail": "auto", name: shown[name]}] if name else turn.output
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    try:
+        return dict(json.loads(text))
+    except (ValueError, TypeError):
+        return None
 
 
 def _tools(request: ModelRequest) -> dict[str, Any]:
