@@ -178,3 +178,25 @@ def test_an_image_is_shown_behind_the_outputs_of_functions(talk: MakeTalk) -> No
     image, text = asked.answer().content
     shown = json.loads(step.step_details.tool_calls[0].function.output)
     assert (image.image_file.file_id, text.text.value) == (shown["file_id"], "Hello")
+
+
+def test_messages_behind_a_call(talk: MakeTalk) -> None:
+    """However much is said, the step that waits is found."""
+    events = [done(0, CALL), done(1, message("A")), done(2, message("B"))]
+    with EventServer(answered(*events), answered(*HELLO)) as server:
+        asked = talk(server=server, tools=[ADD])
+        run = asked.submit(asked.run_as_scripted(), add="1")
+    assert run.status == "completed"
+
+
+@pytest.mark.parametrize("status", ["completed", "incomplete"])
+def test_a_tool_behind_a_message_with_an_image(talk: MakeTalk, status: str) -> None:
+    """A message without any content would break the SDK's handlers."""
+    drawn = {"id": "ig_1", "type": "image_generation_call", "status": "completed", "result": "AAAA"}
+    with EventServer(answered(done(0, drawn), *HELLO, done(2, SEARCH), status=status)) as server:
+        asked = talk(server=server)
+        runs = asked.client.beta.threads.runs
+        with runs.stream(thread_id=asked.thread_id, assistant_id=asked.assistant_id) as stream:
+            stream.until_done()
+            [answer] = stream.get_final_messages()
+    assert [part.type for part in answer.content] == ["image_file", "text"]

@@ -74,6 +74,7 @@ class Reducer:
         self._message: Message | None = None
         self._message_step: RunStep | None = None
         self._parts: list[OpenPart] = []
+        self._has_spoken = False
         self._images: list[str] = list(private.get(UNSHOWN, ()))
         self._tool_step: RunStep | None = None
         self._calls: list[OpenCall] = []
@@ -245,7 +246,7 @@ class Reducer:
             status="in_progress",
             role="assistant",
         )
-        self._last_message = message_id
+        self._last_message, self._has_spoken = message_id, True
         opening = [
             Change(
                 Row(self._message_step), ("thread.run.step.created", "thread.run.step.in_progress"), new=True
@@ -330,8 +331,7 @@ class Reducer:
             return self._incomplete("max_completion_tokens" if self._reason == "length" else "content_filter")
         if self._functions:
             return self._require_action()
-        if self._tool_step is not None and self._message is None and not self._images:
-            # No message without words behind what was done.
+        if self._message is None and not self._lacks_message():
             return [*self._end_tool_step("completed", None, self._usage), self._end_run("completed")]
         return [
             *self._open_message_for_more(),
@@ -388,8 +388,9 @@ class Reducer:
         ]
 
     def _incomplete(self, reason: Literal["max_completion_tokens", "content_filter"]) -> list[Output]:
-        ended = self._end_hosted_step()
-        opening = [] if self._message or self._calls else self._open_message()
+        lacks_message = self._lacks_message()
+        ended = self._end_hosted_step() if lacks_message else []
+        opening = self._open_message() if lacks_message and not self._calls else []
         message = "max_tokens" if reason == "max_completion_tokens" else reason
         return [
             *ended,
@@ -398,6 +399,12 @@ class Reducer:
             *self._end_steps("completed"),
             self._end_run("incomplete", incomplete_details=wire.IncompleteDetails(reason=reason)),
         ]
+
+    def _lacks_message(self) -> bool:
+        """Whether the answer is to end with a message that nothing was said in. None follows what a tool did, if there
+        is one before: the SDK's handlers fail on it."""
+        is_told = self._has_spoken and self._tool_step is not None and not self._images
+        return self._message is None and not is_told
 
     def _end_message_before_more(self) -> list[Output]:
         """Text before a call is a message and a step of its own (S5). The turn is billed to what comes last."""

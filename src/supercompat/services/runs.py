@@ -331,8 +331,10 @@ def _answer(tx: Transaction, run: Run, body: SubmitToolOutputs, now: int) -> tup
         The step, and the id of the run's newest one.
     """
     outputs = {output.tool_call_id: output.output or "" for output in body.tool_outputs}
-    # The newest, or the one before it, if the model said something behind its calls.
-    newest: Sequence[Row[RunStep]] = tx.steps.page(PageQuery({"run_id": run.id}, limit=2)).rows
+    # The newest, unless the model said something behind its calls.
+    newest: Sequence[Row[RunStep]] = tx.steps.page(PageQuery({"run_id": run.id}, limit=1)).rows
+    if newest[0].object.status != "in_progress":
+        newest = tx.steps.page(PageQuery({"run_id": run.id}, limit=None)).rows
     row = next(row for row in newest if row.object.status == "in_progress")
     assert isinstance(row.object.step_details, ToolCallsDetails)
     calls = [
