@@ -8,7 +8,6 @@ from typing import Any
 
 from supercompat.client_adapters.openai_responses.state import Recall, items_of, previous_response, text_of
 from supercompat.errors import ProviderError
-from supercompat.model.families import is_reasoning
 from supercompat.model.request import (
     AssistantTurn,
     FunctionTool,
@@ -48,6 +47,7 @@ class Way:
         store: whether it keeps its answers.
         background: whether it goes on when nobody listens.
         recall: how it is reminded, in a round of tools, of what it said before.
+        seals: whether the model's reasoning is to come along, encrypted, where its answers are not kept.
         stream: whether the answer is wanted as events.
         has_extras: whether it knows `store`, `include`, `truncation` and `metadata`.
     """
@@ -56,6 +56,7 @@ class Way:
     store: bool = False
     background: bool = False
     recall: Recall = "ids"
+    seals: bool = False
     stream: bool = True
     has_extras: bool = True
 
@@ -100,8 +101,7 @@ def _extras(request: ModelRequest, way: Way) -> dict[str, Any]:
     if request.metadata and way.store:
         extras["metadata"] = dict(request.metadata)
     include = included(request)
-    if not way.store and is_reasoning(request.model):
-        # Refused for any other model.
+    if way.seals and not way.store:
         include.append("reasoning.encrypted_content")
     return {**extras, "include": include} if include else extras
 
