@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from supercompat.testing import error
 from tests.responses.conftest import MakeTalk, Talk
 from tests.responses.raw_events import RESPONSE, Event, EventServer, answered, begun, delta, done, message
 
@@ -200,3 +201,23 @@ def test_a_tool_behind_a_message_with_an_image(talk: MakeTalk, status: str) -> N
             stream.until_done()
             [answer] = stream.get_final_messages()
     assert [part.type for part in answer.content] == ["image_file", "text"]
+
+
+@pytest.mark.parametrize("cut", range(2, 8))
+def test_an_answer_in_the_background_that_is_not_streamed_again(talk: MakeTalk, cut: int) -> None:
+    """The line drops, and the provider has only the whole answer: what was heard before comes once."""
+    code: Event = {"id": "ci_1", "type": "code_interpreter_call", "code": "print", "outputs": []}
+    code["outputs"].append({"type": "logs", "logs": "1"})
+    writing = {"type": "response.code_interpreter_call_code.delta", "output_index": 0, "delta": "pr"}
+    events = [begun(0, {**code, "code": "", "outputs": None}), writing, done(0, code), *HELLO, done(2, CALL)]
+    answer = answered(*events, output=[code, message("Hello"), CALL])
+    with EventServer(answer[:cut], error(400, "It can't be streamed."), answer[-1]["response"]) as server:
+        asked = talk(server=server, how={"background": True}, tools=[ADD])
+        run = asked.run_as_scripted()
+    assert run.status == "requires_action", run.last_error
+    ran, _, waiting = asked.steps(run)
+    [shown] = ran.step_details.tool_calls
+    assert shown.code_interpreter.input == "print"
+    assert [output.logs for output in shown.code_interpreter.outputs] == ["1"]
+    assert [each.function.arguments for each in waiting.step_details.tool_calls] == ["{}"]
+    assert said(asked) == "Hello"
