@@ -196,6 +196,16 @@ def test_mcp(talk: MakeTalk) -> None:
     assert run.required_action is None
 
 
+def test_a_server_of_mcp_that_is_away(talk: MakeTalk) -> None:
+    """Without a step nobody would know."""
+    asked = talk(tools=[MCP])
+    run = asked.run(mcp_tools("wiki", error="No such host.") + text("Sorry."))
+    [step, _] = asked.steps(run)
+    [shown] = step.step_details.tool_calls
+    assert shown.function.name == "mcp:wiki"
+    assert json.loads(shown.function.output) == {"error": "No such host."}
+
+
 def test_an_approval_that_a_run_can_not_give(talk: MakeTalk) -> None:
     run = talk(tools=[MCP]).run(mcp_approval("wiki", "drop"))
     assert run.status == "failed"

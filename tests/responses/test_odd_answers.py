@@ -78,18 +78,20 @@ def test_calls_without_ids(talk: MakeTalk) -> None:
         answered(output=[message("Hello")]),
         answered(begun(0, message("")), delta(0, "Hel"), output=[message("Hello")]),
         answered(*HELLO, output=[message("Hello")]),
+        answered(done(0, {"type": "message", "content": "Hello"})),
     ],
-    ids=["deltas alone", "no events", "half of it", "at another place in the whole"],
+    ids=["deltas alone", "no events", "half of it", "at another place in the whole", "without parts"],
 )
 def test_text_comes_once_and_whole(talk: MakeTalk, answer: list[Event]) -> None:
     asked, run = run_of(talk, answer)
     assert (run.status, said(asked)) == ("completed", "Hello")
 
 
-def test_a_call_that_only_the_whole_has(talk: MakeTalk) -> None:
-    _, run = run_of(talk, answered(output=[CALL]), tools=[ADD])
+@pytest.mark.parametrize("arguments", ['{"a": 1}', {"a": 1}])
+def test_a_call_that_only_the_whole_has(talk: MakeTalk, arguments: Any) -> None:
+    _, run = run_of(talk, answered(output=[{**CALL, "arguments": arguments}]), tools=[ADD])
     [waiting] = run.required_action.submit_tool_outputs.tool_calls
-    assert (waiting.id, waiting.function.name, waiting.function.arguments) == ("call_1", "add", "{}")
+    assert (waiting.id, waiting.function.name, waiting.function.arguments) == ("call_1", "add", '{"a": 1}')
 
 
 def test_characters_that_are_cut(talk: MakeTalk) -> None:
