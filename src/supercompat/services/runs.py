@@ -10,6 +10,7 @@ import anyio
 from supercompat.engine.closing import ANSWERED, end_stored, expire_if_due, start_cancelling
 from supercompat.engine.lifecycle import ACTIVE, RESTING, ended_step, move, stored_usage
 from supercompat.engine.line import bringing
+from supercompat.engine.tool_calls import INCLUDED, shown_step
 from supercompat.errors import ActiveRunError, RequestError
 from supercompat.services.assistants import existing_assistant
 from supercompat.services.core import (
@@ -67,19 +68,22 @@ class Runs:
         self._beginning = 0
 
     async def create(
-        self, thread_id: str, body: RunCreate, wish: Wish, *, event_ids: bool = False
+        self, thread_id: str, body: RunCreate, wish: Wish, *, includes: bool = False, event_ids: bool = False
     ) -> Run | Frames:
         """Start a run, when it is its turn; its stream if the request asks for one (C-066 to C-074).
 
         Args:
+            includes: whether its events show what file searches found (C-130).
             event_ids: whether the events of the stream have ids, by which it can be continued.
         """
         enqueues = self._turns.policy(wish) == "enqueue"
         return await self._turns.take(
-            thread_id, wish, lambda: self._create(thread_id, body, enqueues, event_ids)
+            thread_id, wish, lambda: self._create(thread_id, body, enqueues, includes, event_ids)
         )
 
-    async def _create(self, thread_id: str, body: RunCreate, enqueues: bool, event_ids: bool) -> Run | Frames:
+    async def _create(
+        self, thread_id: str, body: RunCreate, enqueues: bool, includes: bool, event_ids: bool
+    ) -> Run | Frames:
         now = self._core.now()
         messages = [
             new_message(message, self._core.ids, thread_id, now) for message in body.additional_messages or ()
@@ -93,6 +97,8 @@ class Runs:
                 raise missing(tx.ids, "assistant", body.assistant_id)
             row = self._new_row(basis.assistant, thread_id, body)
             row = _with_files(row, basis.assistant, tx.threads.get(thread_id) if _is_hosted(row) else None)
+            if includes:
+                row = replace(row, private={**row.private, INCLUDED: True})
             check_thread(row.object, messages, has_user_message=basis.has_user_message)
             return self._insert(tx, row, messages, enqueues=enqueues)
 
@@ -204,7 +210,7 @@ class Runs:
     ) -> Run | Frames:
         """Answer all pending calls, and start the next pass (C-093 to C-101). `event_ids` as for `create`."""
 
-        def work(tx: Transaction) -> tuple[RunRow, RunStep]:
+        def work(tx: Transaction) -> tuple[RunRow, Row[RunStep]]:
             row = current_run(tx, thread_id, run_id, now=self._core.clock.now(), lock=True)
             check_outputs(row.object, body)
             step, newest = _answer(tx, row.object, body, self._core.now())
@@ -217,7 +223,7 @@ class Runs:
         def begin(answered: tuple[RunRow, RunStep]) -> Run | Frames:
             row, step = answered
             opening = [
-                AssistantEvent("thread.run.step.completed", step),
+                AssistantEvent("thread.run.step.completed", shown_step(step, row.private)),
                 AssistantEvent("thread.run.queued", row.object),
             ]
             feed = self._core.supervisor.launch(row, opening)
@@ -338,15 +344,17 @@ def check_outputs(run: Run, body: SubmitToolOutputs) -> None:
         raise RequestError(f"Expected tool outputs for call_ids {expected}, got {got}")
 
 
-def _answer(tx: Transaction, run: Run, body: SubmitToolOutputs, now: int) -> tuple[RunStep, str]:
+def _answer(tx: Transaction, run: Run, body: SubmitToolOutputs, now: int) -> tuple[Row[RunStep], str]:
     """Complete the step that waits, with the outputs as they were given.
 
     Returns:
         The step, and the id of the run's newest one.
     """
     outputs = {output.tool_call_id: output.output or "" for output in body.tool_outputs}
-    # The newest, or the one before it, if the model said something behind its calls.
-    newest: Sequence[Row[RunStep]] = tx.steps.page(PageQuery({"run_id": run.id}, limit=2)).rows
+    # The newest, unless the model said something behind its calls.
+    newest: Sequence[Row[RunStep]] = tx.steps.page(PageQuery({"run_id": run.id}, limit=1)).rows
+    if newest[0].object.status != "in_progress":
+        newest = tx.steps.page(PageQuery({"run_id": run.id}, limit=None)).rows
     row = next(row for row in newest if row.object.status == "in_progress")
     assert isinstance(row.object.step_details, ToolCallsDetails)
     calls = [
@@ -356,6 +364,6 @@ def _answer(tx: Transaction, run: Run, body: SubmitToolOutputs, now: int) -> tup
         for call in row.object.step_details.tool_calls
     ]
     answered = row.object.changed(step_details=ToolCallsDetails(tool_calls=calls))
-    step = ended_step(answered, "completed", now, stored_usage(row.private))
-    tx.steps.put(replace(row, object=step))
+    step = replace(row, object=ended_step(answered, "completed", now, stored_usage(row.private)))
+    tx.steps.put(step)
     return step, newest[0].object.id
