@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import math
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,11 +15,17 @@ import pytest
 
 from supercompat import Options, ServerOptions, SQLAlchemyStorageAdapter, asgi_app
 from supercompat.errors import ConfigurationError
+from supercompat.server.asgi import application
+from supercompat.server.connections import Connection
+from supercompat.server.project_doors import ProjectDoors
+from supercompat.storage_adapters.sql.attempts import ABSENCE
 from supercompat.testing import Gate, ScriptedModel, ScriptedServer, text
+from supercompat.transport.sdk import compose
 from tests.contract.conversations import DEADLINE, conversation
 from tests.server.bare import Bare
 from tests.server.conftest import Connect, Lines, Serve
 from tests.server.serving import served
+from tests.storage.sessions import session, terminate
 
 
 @pytest.fixture
@@ -97,6 +105,49 @@ def test_it_is_not_ready_without_its_database(
         assert http.get(f"{root}/readyz").status_code == 200
 
 
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_where_the_database_is_stays_in_the_log(
+    connect: Connect, tmp_path: Path, caplog: pytest.LogCaptureFixture, is_stored: bool
+) -> None:
+    """One that fails in mid work, and one that could never be used."""
+    file = tmp_path / "private" / "of-the-shop.db"
+    if is_stored:
+        file.parent.mkdir()
+    storage = SQLAlchemyStorageAdapter(f"sqlite:///{file}")
+    with served(asgi_app(client=ScriptedModel(), storage=storage, options=Options(drain=0))) as root:
+        client = connect(root)
+        if is_stored:
+            client.beta.threads.create()
+            with closing(sqlite3.connect(file)) as database:
+                database.execute("ALTER TABLE threads RENAME TO hidden")
+        with pytest.raises(openai.InternalServerError) as refused:
+            client.beta.threads.create()
+    assert refused.value.body == {
+        "message": "The database can't be used at the moment.",
+        "type": "server_error",
+        "param": None,
+        "code": None,
+    }
+    assert str(file.parent) in caplog.text
+    assert ("no such table: threads" in caplog.text) is is_stored
+
+
+def test_it_is_soon_not_ready_when_its_database_goes(http: httpx2.Client, postgres_url: str) -> None:
+    """Whoever needs the database waits for it longer."""
+    doors = ProjectDoors(
+        compose(ScriptedModel(), SQLAlchemyStorageAdapter(postgres_url), None, None, Options(drain=0)),
+        host="127.0.0.1",
+    )
+    allow = "UPDATE pg_database SET datallowconn = %s WHERE datname = current_database()"
+    with session(postgres_url) as database, served(application(doors)) as root:
+        assert http.get(f"{root}/readyz").status_code == 200
+        database.execute(allow, [False])
+        terminate(database)
+        assert http.get(f"{root}/readyz", timeout=ABSENCE / 2).status_code == 503
+        database.execute(allow, [True])
+        assert http.get(f"{root}/readyz").status_code == 200
+
+
 # Limits
 
 
@@ -118,6 +169,20 @@ def test_a_body_that_never_comes(serve: Serve) -> None:
     with Bare(serve(request_timeout=1)) as bare:
         bare.socket.sendall(b"POST /v1/threads HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n{")
         assert bare.head()[0] == 408
+
+
+def test_a_request_that_never_begins(make_app: Callable[..., Any]) -> None:
+    with (
+        served(make_app(), http=Connection, timeout_keep_alive=1) as root,
+        Bare(root) as silent,
+        Bare(root) as half,
+        Bare(root) as kept,
+    ):
+        kept.ask("GET", "/healthz")
+        assert kept.head()[0] == 200
+        for bare in (half, kept):
+            bare.socket.sendall(b"GET /v1/assistants HTTP/1.1\r\nho")
+        assert [bare.rest() for bare in (silent, half, kept)] == [b"", b"", b'{"status":"ok"}']
 
 
 def test_an_answer_that_takes_too_long(http: httpx2.Client, serve: Serve, provider: ScriptedServer) -> None:

@@ -16,6 +16,7 @@ import pytest
 from supercompat.server.cli import main
 from supercompat.testing import Gate, ScriptedServer, text
 from tests.contract.conversations import DEADLINE, conversation, heard_until, texts
+from tests.server.bare import Bare
 from tests.server.conftest import Connect
 from tests.server.processes import Served, environment
 
@@ -186,6 +187,27 @@ def test_a_run_that_takes_too_long_is_handed_over(
         assert run.status == "completed"
         [answer, *_] = client.beta.threads.messages.list(asked.thread_id).data
     assert texts(answer) == ["Hello"]
+
+
+@pytest.mark.slow
+def test_who_takes_nothing_more_is_not_waited_for(
+    tmp_path: Path, keys: Mapping[str, str], provider: ScriptedServer, connect: Connect
+) -> None:
+    """A stream that is not read, and a request that never comes as a whole."""
+    provider.reply(text(*["x" * 8000] * 1200))
+    with Served(tmp_path, "--drain", "60", **keys) as server:
+        client = connect(server.root)
+        asked = conversation(client)
+        with Bare(server.root, room=4096) as stalled, Bare(server.root) as half:
+            body = {"assistant_id": asked.assistant_id, "stream": True}
+            stalled.ask("POST", f"/v1/threads/{asked.thread_id}/runs", body)
+            assert stalled.head()[0] == 200
+            half.socket.sendall(b"POST /v1/threads HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n{")
+            run = client.beta.threads.runs.list(asked.thread_id).data[0]
+            assert asked.poll(run.id).status == "completed"
+            assert server.stop() == 0
+    assert "Traceback" not in server.log
+    assert "ERROR" not in server.log
 
 
 @pytest.mark.slow

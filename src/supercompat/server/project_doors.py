@@ -1,11 +1,14 @@
 """The runtimes of all projects, opened by their keys."""
 
+import logging
 from collections.abc import Collection, Mapping
 
-from supercompat.api.exchange import Response
+from supercompat.errors import StorageError
 from supercompat.runtime import Composition, Projects
-from supercompat.server.authentication import DEFAULT, Authenticator
-from supercompat.server.doors import PROBE, Entrance
+from supercompat.server.authentication import Authenticator
+from supercompat.server.doors import Entrance
+
+logger = logging.getLogger(__name__)
 
 
 class ProjectDoors:
@@ -33,10 +36,15 @@ class ProjectDoors:
         principal = await authenticator.principal(headers)
         return Entrance(await projects.runtime(principal.project), principal.key_id or "")
 
-    async def probe(self) -> Response:
+    async def probe(self) -> bool:
         projects, _ = self._open()
-        runtime = await projects.runtime(DEFAULT)
-        return await runtime.handle(PROBE)
+        try:
+            # Not behind the requests that wait for a connection: who is busy is there.
+            await projects.store.transact(lambda tx: tx.keys.exist(), urgent=True)
+        except StorageError as error:
+            logger.warning("Not ready: %s", error)
+            return False
+        return True
 
     async def close(self) -> None:
         if self._opened is not None:
