@@ -55,6 +55,14 @@ def test_a_path_that_is_not_served_is_a_404_of_the_api(http: httpx2.Client, url:
     assert answer.headers["x-request-id"].startswith("req_")
 
 
+@pytest.mark.parametrize("path", ["", "/", "/v1", "/v1/"])
+def test_the_address_itself(http: httpx2.Client, url: str, path: str) -> None:
+    """Which a browser is pointed at first."""
+    answer = http.get(f"{url}{path}")
+    assert answer.status_code == 404
+    assert error_of(answer)["message"].startswith("Invalid URL (GET /v1/). Served here: assistants, ")
+
+
 @pytest.mark.parametrize(
     ("target", "status"),
     [
@@ -307,6 +315,13 @@ def test_the_log_has_neither_keys_nor_bodies(
     assert lines.next().startswith(f"POST /v1/threads/{thread.id}/messages 400 ")
     for secret in ("very-secret", "also-secret", "private"):
         assert secret not in caplog.text
+
+
+def test_the_log_has_no_more_than_the_beginning_of_a_path(
+    http: httpx2.Client, url: str, lines: Lines
+) -> None:
+    assert http.get(f"{url}/v1/{'x' * 10_000}").status_code == 404
+    assert len(lines.next()) < 1000
 
 
 def test_the_log_has_a_request_whose_client_left_too_early(url: str, lines: Lines) -> None:

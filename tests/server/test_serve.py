@@ -211,10 +211,38 @@ def test_who_takes_nothing_more_is_not_waited_for(
 
 
 @pytest.mark.slow
-def test_an_interrupt_ends_it_too(tmp_path: Path, keys: Mapping[str, str]) -> None:
+def test_an_interrupt_ends_it_too(tmp_path: Path, keys: Mapping[str, str], connect: Connect) -> None:
     with Served(tmp_path, **keys) as server:
+        connect(server.root).beta.assistants.list()
         assert server.stop(signal.SIGINT) == 130
     assert "Traceback" not in server.log
+
+
+@pytest.mark.slow
+def test_a_second_interrupt_hands_over_at_once(
+    tmp_path: Path, keys: Mapping[str, str], provider: ScriptedServer, connect: Connect
+) -> None:
+    provider.reply(text("Hel", Gate(), "lo"))
+    with Served(tmp_path, "--drain", "60", **keys) as server:
+        client = connect(server.root)
+        events = iter(conversation(client).stream())
+        heard_until(events, "thread.message.delta")
+        os.kill(server.pid, signal.SIGINT)
+        refusal_by(client)
+        assert server.stop(signal.SIGINT) == 130
+        with pytest.raises(openai.APIError, match="takes the run over"):
+            list(events)
+    assert "Traceback" not in server.log
+
+
+@pytest.mark.slow
+def test_a_terminal_that_is_closed_ends_it_too(
+    tmp_path: Path, keys: Mapping[str, str], connect: Connect
+) -> None:
+    with Served(tmp_path, **keys) as server:
+        connect(server.root).beta.assistants.list()
+        assert server.stop(signal.SIGHUP) == 0
+    assert "Finished server process" in server.log
 
 
 @pytest.mark.slow

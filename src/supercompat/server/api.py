@@ -34,6 +34,9 @@ _PATIENCE: Final = ("x-stainless-read-timeout", "x-stainless-timeout")
 #: Seconds that a caller whose own timeout is over has to leave.
 COURTESY: Final = 2.0
 
+#: Characters of a path that are logged: whoever has no key, too, can send long ones.
+LOGGED: Final = 500
+
 #: What stands before the path where a whole URL is asked for (RFC 9112, 3.2.2).
 _ORIGIN: Final = re.compile(r"^https?://[^/]*", re.IGNORECASE)
 
@@ -195,7 +198,12 @@ class _Asked:
         took = round((time.perf_counter() - self._began) * 1000)
         # A status of 0: the client left before there was one.
         access.info(
-            "%s %s %d %d ms %s", self.request.method, self.request.path, self.status, took, self.request.id
+            "%s %s %d %d ms %s",
+            self.request.method,
+            self.request.path[:LOGGED],
+            self.status,
+            took,
+            self.request.id,
         )
 
 

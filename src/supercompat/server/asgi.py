@@ -24,6 +24,7 @@ from supercompat.storage_adapters.protocol import StorageAdapter
 from supercompat.transport.sdk import compose
 
 #: Makes the application stop: new requests are refused, and the task ends when runs were waited for or handed over.
+#: Cancelled, it hands them over at once.
 Stop: TypeAlias = Callable[[], asyncio.Task[None]]
 
 #: Seconds within which the database has to answer: Kubernetes, for one, waits no longer.
@@ -79,7 +80,10 @@ def application(
 
         async with around(stop) if around else nullcontext():
             yield
-            await stop()
+            closing = stop()
+            await asyncio.wait([closing])
+            if not closing.cancelled():
+                closing.result()
 
     app = Starlette(
         routes=[Route("/healthz", health.alive), Route("/readyz", health.ready), Route("/{path:path}", api)],

@@ -65,22 +65,30 @@ async def _begin(doors: Doors) -> None:
 
 def _stop_by_signal(stop: Stop) -> None:
     """Wait for running runs from the moment of the signal on, beside uvicorn, which waits for connections: until
-    everybody has read all that there is, or takes nothing more."""
+    everybody has read all that there is, or takes nothing more. A second Ctrl-C hands the runs over at once; a second
+    SIGTERM does not, since service managers send it to a worker beside the process that started it."""
     if threading.current_thread() is not threading.main_thread():
         return
     loop = asyncio.get_running_loop()
+    previous: dict[int, Any] = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    seen: list[int] = []
 
     def begin() -> None:
         stop().add_done_callback(lambda _: loop.call_later(LAST_WORDS, break_off_all))
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        previous: Any = signal.getsignal(number)
+    def handle(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+        if seen.count(signal.SIGINT) == 2 and number == signal.SIGINT:
+            loop.call_soon_threadsafe(lambda: stop().cancel())
+            return
+        loop.call_soon_threadsafe(begin)
+        previous[number](number, frame)
 
-        def handle(number: int, frame: FrameType | None, previous: Any = previous) -> None:
-            loop.call_soon_threadsafe(begin)
-            previous(number, frame)
-
+    for number in previous:
         signal.signal(number, handle)
+    # A terminal that was closed. Whoever ignores that, as nohup does, goes on.
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, lambda number, frame: signal.raise_signal(signal.SIGTERM))
 
 
 def _stop_with_parent() -> None:
