@@ -354,6 +354,19 @@ def test_mounting_needs_no_start(make_app: Callable[..., Any], connect: Connect,
             assert [each.id for each in azure.beta.assistants.list()] == [assistant.id]
 
 
+def test_an_application_that_is_started_again(
+    make_app: Callable[..., Any], provider: ScriptedServer, connect: Connect
+) -> None:
+    """As a test client does with that of a module, each time on a new event loop."""
+    provider.reply(text("One"), text("Two"))
+    app = make_app()
+    for known in (0, 1):
+        with served(app) as root:
+            client = connect(root)
+            assert len(client.beta.assistants.list().data) == known
+            assert conversation(client).run().status == "completed"
+
+
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_other_servers_say_by_an_error_that_a_client_has_gone(
     make_app: Callable[..., Any], caplog: pytest.LogCaptureFixture

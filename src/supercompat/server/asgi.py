@@ -73,6 +73,10 @@ def application(
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        # An application may be started again, as test clients do.
+        doors.open()
+        api.is_stopping = False
+
         @cache
         def stop() -> asyncio.Task[None]:
             api.is_stopping = True
@@ -134,6 +138,7 @@ def _middleware(options: ServerOptions) -> list[Middleware]:
                 "x-should-retry",
                 "retry-after",
                 "openai-processing-ms",
+                "openai-version",
                 "openai-poll-after-ms",
             ],
         )

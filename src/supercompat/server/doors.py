@@ -46,6 +46,10 @@ class Doors(Protocol):
         """Whether the database can be used. Starts what has to be started."""
         ...
 
+    def open(self) -> None:
+        """Answer, again if `close` was called."""
+        ...
+
     async def close(self) -> None:
         """Wait for running runs, hand over the rest, let go of everything. Idempotent."""
         ...
@@ -63,6 +67,9 @@ class OneDoor:
     async def probe(self) -> bool:
         response = await self._door.handle(_PROBE)
         return response.status == 200
+
+    def open(self) -> None:
+        self._door.reopen()
 
     async def close(self) -> None:
         await self._door.close()

@@ -32,12 +32,12 @@ class ProjectDoors:
             RequestError: it carries none, or a wrong one (E1, E2).
             StorageError
         """
-        projects, authenticator = self._open()
+        projects, authenticator = self._all()
         principal = await authenticator.principal(headers)
         return Entrance(await projects.runtime(principal.project), principal.key_id or "")
 
     async def probe(self) -> bool:
-        projects, _ = self._open()
+        projects, _ = self._all()
         try:
             # Not behind the requests that wait for a connection: who is busy is there.
             await projects.store.transact(lambda tx: tx.keys.exist(), urgent=True)
@@ -46,12 +46,15 @@ class ProjectDoors:
             return False
         return True
 
+    def open(self) -> None:
+        self._opened = None
+
     async def close(self) -> None:
         if self._opened is not None:
             projects, _ = self._opened
             await projects.close(self._composition.options.drain)
 
-    def _open(self) -> tuple[Projects, Authenticator]:
+    def _all(self) -> tuple[Projects, Authenticator]:
         if self._opened is None:
             projects = Projects(self._composition)
             projects.start()
