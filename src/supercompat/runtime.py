@@ -237,9 +237,17 @@ class Projects:
         now = self._composition.options.clock.now()
         projects = await self._store.transact(lambda tx: tx.runs.left_behind(now), urgent=True)
         self._presence.seen()
+        failures: list[Exception] = []
         for project in projects:
-            if not self._is_closing:
+            if self._is_closing:
+                break
+            try:
                 await (await self.runtime(project)).take_over()
+            except Exception as error:
+                # What is wrong may be this project's alone.
+                failures.append(error)
+        if failures:
+            raise failures[0]
 
 
 def _compose(
