@@ -1,8 +1,9 @@
 """Everything that `supercompat()` can be told beside its three adapters."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from math import inf
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 from supercompat.clock import Clock, SystemClock
 from supercompat.errors import ConfigurationError
@@ -16,6 +17,8 @@ LEAST = {
     "max_concurrent_runs": 0,
     "provider_threads": 1,
 }
+
+_TAKEN: Final = {bool: "True or False", int: "a whole number", float: "a number"}
 
 ActiveRunPolicy: TypeAlias = Literal["reject", "wait", "enqueue", "cancel_previous"]
 
@@ -49,7 +52,7 @@ class Options:
         clock: what time it is; for tests.
 
     Raises:
-        ConfigurationError: a value is out of range.
+        ConfigurationError: a value is of another type, or out of range.
     """
 
     run_expires_after: int = 600
@@ -65,12 +68,36 @@ class Options:
     clock: Clock = field(default_factory=SystemClock)
 
     def __post_init__(self) -> None:
-        for name, least in LEAST.items():
-            if not least <= getattr(self, name) < inf:
-                raise ConfigurationError(f"Options({name}=…) must be at least {least}, and finite.")
+        check_values(self, LEAST)
         if self.on_crash not in ("fail", "restart"):
             raise ConfigurationError('Options(on_crash=…) must be "fail" or "restart".')
         if self.active_run not in get_args(ActiveRunPolicy):
             raise ConfigurationError(
                 'Options(active_run=…) must be "reject", "wait", "enqueue" or "cancel_previous".'
             )
+
+
+def check_values(settings: Any, least: Mapping[str, float]) -> None:
+    """Judges what the fields of a dataclass of settings hold.
+
+    Args:
+        least: the smallest value of each number.
+
+    Raises:
+        ConfigurationError: a value is not of its field's type, or out of range; the message names the field.
+    """
+    owner = type(settings).__name__
+    for each in fields(settings):
+        value = getattr(settings, each.name)
+        if each.type in _TAKEN and not _is_a(each.type, value):
+            raise ConfigurationError(f"{owner}({each.name}=…) takes {_TAKEN[each.type]}, not {value!r}.")
+        if each.name in least and not least[each.name] <= value < inf:
+            raise ConfigurationError(
+                f"{owner}({each.name}=…) must be at least {least[each.name]}, and finite."
+            )
+
+
+def _is_a(kind: Any, value: object) -> bool:
+    if kind is bool or isinstance(value, bool):
+        return kind is type(value)
+    return isinstance(value, (int, float) if kind is float else int)

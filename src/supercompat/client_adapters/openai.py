@@ -3,14 +3,14 @@
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from supercompat.client_adapters.base import ResponsesSupport
+from supercompat.client_adapters.base import ResponsesSupport, unknown_client
 from supercompat.client_adapters.completions import CompletionsConnection, ForcedToolChoice, Quirks
 from supercompat.client_adapters.fetch import ImageFetcher
 from supercompat.client_adapters.openai_wire import MaxTokensField
 from supercompat.client_adapters.responses import ResponsesQuirks
-from supercompat.client_adapters.stainless import is_asynchronous
+from supercompat.client_adapters.stainless import has_chat
 from supercompat.client_adapters.threads import ProviderThreads
-from supercompat.errors import ConfigurationError, UnknownClientError
+from supercompat.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from openai import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI
@@ -50,13 +50,14 @@ class OpenAIClientAdapter:
         max_tokens_field: MaxTokensField | None = None,
         context_window: int | None = None,
     ) -> None:
+        if not has_chat(client):
+            raise unknown_client(client, "an openai.OpenAI or AsyncOpenAI")
         if forced_tool_choice not in ("native", "json_schema"):
             raise ConfigurationError("forced_tool_choice= must be 'native' or 'json_schema'.")
         if max_tokens_field not in (None, "max_tokens", "max_completion_tokens"):
             raise ConfigurationError("max_tokens_field= must be 'max_tokens' or 'max_completion_tokens'.")
         if context_window is not None and context_window < 1:
             raise ConfigurationError("context_window= must be at least 1.")
-        is_asynchronous(client)
         self._context_window = context_window
         self._client = client
         self._forced_tool_choice: ForcedToolChoice = forced_tool_choice
@@ -96,8 +97,7 @@ class AzureOpenAIClientAdapter(OpenAIClientAdapter):
         self, client: "AzureOpenAI | AsyncAzureOpenAI", *, context_window: int | None = None
     ) -> None:
         if not any(kind.__name__ == "BaseAzureClient" for kind in type(client).__mro__):
-            kind = type(client)
-            raise UnknownClientError(f"{kind.__module__}.{kind.__qualname__} is no client for Azure OpenAI.")
+            raise unknown_client(client, "an openai.AzureOpenAI or AsyncAzureOpenAI")
         super().__init__(client, max_tokens_field="max_completion_tokens", context_window=context_window)
 
     @property

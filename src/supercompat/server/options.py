@@ -3,10 +3,10 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
 from typing import Final
 
 from supercompat.errors import ConfigurationError
+from supercompat.options import check_values
 
 #: The smallest value of each number.
 LEAST = {"max_body": 1, "request_timeout": 1, "requests_per_minute": 0, "keep_alive": 1}
@@ -30,7 +30,7 @@ class ServerOptions:
         access_log: whether each request is logged: its method, path, status, time and id, never keys or bodies.
 
     Raises:
-        ConfigurationError: a value is out of range.
+        ConfigurationError: a value is of another type, or out of range.
     """
 
     max_body: int = 16 * 1024 * 1024
@@ -41,9 +41,10 @@ class ServerOptions:
     access_log: bool = True
 
     def __post_init__(self) -> None:
-        for name, least in LEAST.items():
-            if not least <= getattr(self, name) < inf:
-                raise ConfigurationError(f"ServerOptions({name}=…) must be at least {least}, and finite.")
+        check_values(self, LEAST)
+        # A text is a sequence too, of letters.
+        if isinstance(self.cors_origins, str):
+            raise ConfigurationError("ServerOptions(cors_origins=…) takes a list of web origins, not a text.")
         for origin in self.cors_origins:
             if not _ORIGIN.fullmatch(origin):
                 raise ConfigurationError(

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from supercompat.client_adapters.anthropic.families import family_of
 from supercompat.client_adapters.anthropic.request import origin_of, request_body
 from supercompat.client_adapters.anthropic.stream import MessageReader
-from supercompat.client_adapters.base import ChatAnswer
+from supercompat.client_adapters.base import ChatAnswer, unknown_client
 from supercompat.client_adapters.chat import chat_answer, request_of
 from supercompat.client_adapters.errors import provider_errors
 from supercompat.client_adapters.fetch import ImageFetcher
-from supercompat.client_adapters.stainless import Channel, Resource, close, is_asynchronous
+from supercompat.client_adapters.stainless import Channel, Resource, close, has_chat, is_stainless
 from supercompat.client_adapters.threads import ProviderThreads
 from supercompat.errors import ConfigurationError
 from supercompat.model.events import ModelEvent
@@ -69,7 +69,10 @@ class AnthropicClientAdapter:
     def __init__(self, client: "AnyClient", *, max_tokens: int | None = None, sampling: bool = False) -> None:
         if max_tokens is not None and max_tokens < 1:
             raise ConfigurationError("max_tokens= must be at least 1.")
-        is_asynchronous(client)
+        if not is_stainless(client) or has_chat(client):
+            raise unknown_client(
+                client, "an anthropic.Anthropic or AsyncAnthropic, or the SDK's client for a cloud"
+            )
         if sampling and not _lists_models(client):
             raise ConfigurationError("sampling=True needs a client of Anthropic's own API.")
         self._client = client

@@ -7,14 +7,14 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Protocol
 
-from supercompat.client_adapters.base import ChatAnswer
+from supercompat.client_adapters.base import ChatAnswer, unknown_client
 from supercompat.client_adapters.chat import chat_answer, request_of
 from supercompat.client_adapters.errors import provider_errors
 from supercompat.client_adapters.fetch import ImageFetcher
 from supercompat.client_adapters.google.request import request_params
 from supercompat.client_adapters.google.stream import AnswerReader
 from supercompat.client_adapters.threads import Call, ProviderThreads
-from supercompat.errors import ProviderError, UnknownClientError
+from supercompat.errors import ProviderError
 from supercompat.model.events import ModelEvent
 from supercompat.model.families import context_window
 from supercompat.model.request import ImagePart, ModelRequest, UserTurn
@@ -40,10 +40,7 @@ class GoogleClientAdapter:
 
     def __init__(self, client: "Client") -> None:
         if not any(_is_whole(kind) for kind in type(client).__mro__):
-            kind = type(client)
-            raise UnknownClientError(
-                f"{kind.__module__}.{kind.__qualname__} is no google.genai.Client: give that itself, not its .aio."
-            )
+            raise unknown_client(client, "a google.genai.Client (the client itself, not its .aio)")
         self._client = client
 
     def connect(
