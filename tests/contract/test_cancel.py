@@ -314,7 +314,7 @@ def test_by_another_thread_while_the_stream_is_read(client: OpenAI, provider: Sc
 def test_by_another_client(make_client: MakeClient, provider: ScriptedServer) -> None:
     """Whoever carries the run out finds its cancellation in the storage, at latest when it renews its lease."""
     provider.reply(text("Hel", "lo").then_hang())
-    asked = conversation(make_client(options=Options(drain=0, lease=1)))
+    asked = conversation(make_client(options=Options(drain=0, lease=3)))
     events = iter(asked.stream())
     run_id = heard_until(events, "thread.message.delta")[0].data["id"]
     other = replace(asked, client=make_client())
@@ -334,7 +334,7 @@ def test_by_another_client(make_client: MakeClient, provider: ScriptedServer) ->
 def test_the_thread_is_deleted_by_another_client(make_client: MakeClient, provider: ScriptedServer) -> None:
     gate = Gate()
     provider.reply(text("Hello").after(gate))
-    asked = conversation(make_client(options=Options(drain=0, lease=1)))
+    asked = conversation(make_client(options=Options(drain=0, lease=3)))
     run = asked.start()
     assert gate.reached.wait(DEADLINE)
     assert make_client().beta.threads.delete(asked.thread_id).deleted

@@ -1,5 +1,6 @@
 """Chat completions: passed through to the provider that serves the model, and back."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, cast
@@ -170,11 +171,18 @@ def test_a_page_that_is_no_answer(client: OpenAI, provider: ScriptedServer) -> N
     assert caught.value.status_code == 503
 
 
-def test_an_answer_that_is_late(make_client: MakeClient, provider: ScriptedServer) -> None:
+@pytest.mark.core
+def test_an_answer_that_is_late(
+    make_client: MakeClient, provider: ScriptedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The caller learns of it, and nothing else goes wrong."""
     client = make_client(timeout=0.2, max_retries=0)
     provider.reply(hang())
     with pytest.raises(openai.APITimeoutError):
         completed(client)
+    client.close()
+    gc.collect()
+    assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
 def test_aliases(make_client: MakeClient, provider: ScriptedServer) -> None:

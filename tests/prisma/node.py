@@ -119,6 +119,10 @@ class Node:
         stored = _json(value) if isinstance(value, dict | list) else value
         self._connection.execute(statement, {"value": stored, "now": self._moment(), "id": id})  # pyright: ignore[reportArgumentType]
 
+    def set_json(self, table: str, id: str, column: str, value: Any) -> None:
+        """The same with any JSON."""
+        self.set(table, id, column, _json(value))
+
     def delete(self, table: str, id: str) -> None:
         self._connection.execute(f'DELETE FROM "{table}" WHERE id = %(id)s', {"id": id})  # pyright: ignore[reportArgumentType]
 

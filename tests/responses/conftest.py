@@ -18,12 +18,15 @@ class Talk:
     """A thread with an assistant."""
 
     client: OpenAI
-    provider: ScriptedServer
+    provider: Any
     assistant_id: str
     thread_id: str
 
     def run(self, *replies: Reply | Failure, **settings: Any) -> Any:
         self.provider.reply(*replies)
+        return self.run_as_scripted(**settings)
+
+    def run_as_scripted(self, **settings: Any) -> Any:
         return self.client.beta.threads.runs.create_and_poll(
             thread_id=self.thread_id, assistant_id=self.assistant_id, **settings
         )
@@ -73,12 +76,13 @@ MakeTalk = Callable[..., Talk]
 
 @pytest.fixture
 def talk(provider: ScriptedServer) -> Iterator[MakeTalk]:
-    """Makes a conversation: takes the run adapter's options as `how`, the rest is the assistant's."""
+    """Makes a conversation: takes the run adapter's options as `how`, and another provider as `server`; the rest is the
+    assistant's."""
     with ExitStack() as stack:
 
-        def make(*, how: dict[str, Any] | None = None, **assistant: Any) -> Talk:
+        def make(*, how: dict[str, Any] | None = None, server: Any = provider, **assistant: Any) -> Talk:
             inner = stack.enter_context(
-                openai.OpenAI(base_url=provider.base_url, api_key="test-key", max_retries=0)
+                openai.OpenAI(base_url=server.base_url, api_key="test-key", max_retries=0)
             )
             client = supercompat(
                 client=OpenAIClientAdapter(inner),
@@ -89,6 +93,6 @@ def talk(provider: ScriptedServer) -> Iterator[MakeTalk]:
             settings: dict[str, Any] = {"model": "gpt-4.1", **assistant}
             made = client.beta.assistants.create(**settings)
             thread = client.beta.threads.create(messages=[{"role": "user", "content": "Hi"}])
-            return Talk(client, provider, made.id, thread.id)
+            return Talk(client, server, made.id, thread.id)
 
         yield make

@@ -1,5 +1,6 @@
 """What a provider is asked for, and what becomes of how it answers."""
 
+from threading import Event
 from typing import Any
 
 import groq
@@ -20,6 +21,7 @@ from supercompat.client_adapters.registry import adapter_for
 from supercompat.errors import ConfigurationError, UnknownClientError
 from supercompat.testing import (
     Gate,
+    Reply,
     ScriptedServer,
     Usage,
     call,
@@ -30,7 +32,7 @@ from supercompat.testing import (
     text,
     tool_calls,
 )
-from tests.responses.conftest import MakeTalk
+from tests.responses.conftest import MakeTalk, Talk
 
 NOTHING: dict[str, Any] = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
 ADD: dict[str, Any] = {
@@ -206,6 +208,47 @@ def test_cancel_in_the_background(talk: MakeTalk) -> None:
     assert [event.event for event in events][-2:] == ["thread.run.step.cancelled", "thread.run.cancelled"]
     asked.client.close()
     assert asked.provider.requests[-1].path.endswith("/cancel")
+
+
+class Slow:
+    """A provider that says nothing to a request, not even headers, until it may."""
+
+    def __init__(self) -> None:
+        self.is_asked, self.may_answer = Event(), Event()
+
+    def __call__(self, _: object) -> Reply:
+        self.is_asked.set()
+        assert self.may_answer.wait(10)
+        return text("Hel", Gate(), "lo")
+
+
+def cancelled(asked: Talk, slow: Slow) -> str:
+    """The id of a run that is cancelled before the provider has named its answer."""
+    asked.provider.reply(slow)
+    runs = asked.client.beta.threads.runs
+    run = runs.create(asked.thread_id, assistant_id=asked.assistant_id)
+    assert slow.is_asked.wait(10)
+    assert runs.cancel(run.id, thread_id=asked.thread_id).status == "cancelling"
+    return run.id
+
+
+def test_cancel_before_the_answer_has_a_name(talk: MakeTalk) -> None:
+    """It would go on at the provider for nothing."""
+    asked, slow = talk(how={"background": True}), Slow()
+    run_id = cancelled(asked, slow)
+    slow.may_answer.set()
+    assert asked.client.beta.threads.runs.poll(run_id, thread_id=asked.thread_id).status == "cancelled"
+    asked.client.close()
+    assert asked.provider.requests[-1].path.endswith("/cancel")
+
+
+@pytest.mark.slow
+def test_cancel_does_not_wait_for_long_for_the_name(talk: MakeTalk) -> None:
+    asked, slow = talk(how={"background": True}), Slow()
+    run_id = cancelled(asked, slow)
+    assert asked.client.beta.threads.runs.poll(run_id, thread_id=asked.thread_id).status == "cancelled"
+    slow.may_answer.set()
+    assert asked.provider.requests[0].closed.wait(10)
 
 
 def test_a_line_that_drops_in_the_background(talk: MakeTalk) -> None:

@@ -10,7 +10,8 @@ from supercompat.errors import ConfigurationError
 from supercompat.server.cli import main
 from supercompat.server.settings import load, run_adapter_of
 from supercompat.testing import Gate, ScriptedServer, text
-from tests.contract.conversations import DEADLINE, conversation, texts
+from tests.contract.conversations import conversation, texts
+from tests.processes.conftest import until
 from tests.server.conftest import Connect
 from tests.server.processes import Served
 
@@ -44,7 +45,7 @@ def test_an_answer_in_the_background_outlives_the_server(
     with Served(tmp_path, "--drain", "0", **settings) as server:
         asked = conversation(connect(server.root))
         run = asked.start()
-        assert gate.reached.wait(DEADLINE)
+        until(lambda: [texts(message) for message in asked.answers()] == [["Hel"]])
         assert server.stop() == 0
     gate.open()
     with Served(tmp_path, **settings) as again:

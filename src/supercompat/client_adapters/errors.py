@@ -26,6 +26,29 @@ class Row:
     statuses: Collection[int] = _NO_STATUSES
 
 
+#: What the Responses API says of a prompt, above all of its images, when the answer has begun.
+_BAD_PROMPT = {
+    "bio_policy",
+    "content_filter",
+    "context_length_exceeded",
+    "empty_image_file",
+    "failed_to_download_image",
+    "image_content_policy_violation",
+    "image_file_not_found",
+    "image_file_too_large",
+    "image_parse_error",
+    "image_too_large",
+    "image_too_small",
+    "invalid_base64_image",
+    "invalid_image",
+    "invalid_image_format",
+    "invalid_image_mode",
+    "invalid_image_url",
+    "invalid_prompt",
+    "misalignment_policy_violation",
+    "unsupported_image_media_type",
+}
+
 #: The first row that fits gives the `last_error.code` (C-110, C-111, C-112); if none does, it is `server_error`.
 #: Words come first: Groq says 413 for a rate limit, and 400 where its model called a tool badly; Google says 400 for
 #: a wrong key.
@@ -51,7 +74,7 @@ TABLE = (
             "tool_use_failed",
         },
     ),
-    Row("invalid_prompt", words={"content_filter", "context_length_exceeded", "invalid_prompt"}),
+    Row("invalid_prompt", words=_BAD_PROMPT),
     Row("rate_limit_exceeded", statuses={402, 429}),
     Row("invalid_prompt", statuses={400, 413, 422}),
 )

@@ -1,17 +1,21 @@
 """The Responses API through an SDK client: also of an SDK that has no such resource, by its raw `post` and `get`."""
 
 import asyncio
+import re
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
+
+import anyio
 
 from supercompat.client_adapters.base import ResponsesSupport
 from supercompat.client_adapters.chunks import close
 from supercompat.client_adapters.errors import provider_errors
 from supercompat.client_adapters.openai_responses import (
+    Recall,
     ResponseReader,
     Way,
     handle_of,
@@ -30,8 +34,19 @@ POLL_EVERY = 1.0
 #: How often in a row a stream of a background response is opened again without having said anything.
 MOST_TRIES = 5
 
+#: Seconds for which the cancellation of a background response waits to hear what the provider calls it.
+KNOWN_WITHIN = 5.0
+
 #: What a provider answers that has the response, but does not stream what it says in the background.
 NOT_STREAMED = (400, 405, 422, 501)
+
+#: How a provider speaks of an answer that it does not keep.
+_OF_AN_ANSWER = re.compile(r"previous.response|\bresp_|response with id", re.IGNORECASE)
+
+#: How it speaks of an item that it does not know or can't read, or of one that misses another.
+_OF_AN_ITEM = re.compile(
+    r"encrypted.content|\bitem\b.{0,12}\b[a-z]{2,4}_|reasoning.{0,6} item", re.IGNORECASE
+)
 
 _ENDED = ("completed", "incomplete", "failed", "cancelled")
 
@@ -81,18 +96,36 @@ class StainlessResponses:
         handle: Mapping[str, Any] | None = None,
     ) -> AsyncIterator[AsyncIterator[ModelEvent]]:
         way = self._way(request, store, background)
-        reader = ResponseReader(way)
+        reader = ResponseReader(way, request.model)
         async with AsyncExitStack() as stack:
             if response_id := handle_of(handle, self._server):
                 reader.id = response_id
                 chunks = await self._again(request, reader, stack)
+                events = self._events(request, chunks, reader, way, stack)
             else:
-                chunks = await self._ask(request, way, stack)
-            events = self._events(request, chunks, reader, way, stack)
+                events = await self._begin(request, reader, way, stack)
             try:
                 yield events
             finally:
                 await close(events)
+
+    async def _begin(
+        self, request: ModelRequest, reader: ResponseReader, way: Way, stack: AsyncExitStack
+    ) -> AsyncGenerator[ModelEvent, None]:
+        """Ask. What goes on in the background has to be known before it can be cancelled: a cancellation waits for
+        that, if it does not take too long."""
+        if not way.background:
+            chunks = await self._ask(request, way, stack)
+            return self._events(request, chunks, reader, way, stack)
+        with anyio.CancelScope(shield=True) as scope:
+            waiting = asyncio.get_running_loop().call_later(KNOWN_WITHIN, _lift, scope)
+            try:
+                chunks = await self._ask(request, way, stack)
+                events = self._events(request, chunks, reader, way, stack)
+                first = await anext(events, None)
+            finally:
+                waiting.cancel()
+        return _from(first, events)
 
     async def cancel(self, model: str, handle: Mapping[str, Any]) -> None:
         if response_id := handle_of(handle, self._server):
@@ -111,14 +144,17 @@ class StainlessResponses:
     async def _ask(
         self, request: ModelRequest, way: Way, stack: AsyncExitStack
     ) -> AsyncIterator[dict[str, Any]]:
-        body = request_body(request, way)
-        try:
-            return await self._opened(body, way, stack)
-        except ProviderError as error:
-            if "previous_response_id" not in body or not _is_forgotten(error):
-                raise
-        # The thread is the truth: all of it is here.
-        return await self._opened(request_body(request, replace(way, continues=False)), way, stack)
+        """Ask. What the provider does not know any more, or does not trust, is asked in another way: the thread is the
+        truth, and all of it is here."""
+        while True:
+            body = request_body(request, way)
+            try:
+                return await self._opened(body, way, stack)
+            except ProviderError as error:
+                recall = _other_recall(error, body)
+                if recall is None or recall == way.recall:
+                    raise
+            way = replace(way, recall=recall)
 
     async def _opened(
         self, body: Mapping[str, Any], way: Way, stack: AsyncExitStack
@@ -196,8 +232,29 @@ def _is_broken(error: ProviderError) -> bool:
     return error.status in (408, 429) or error.status >= 500
 
 
-def _is_forgotten(error: ProviderError) -> bool:
-    return (error.body or {}).get("code") == "previous_response_not_found"
+def _other_recall(error: ProviderError, body: Mapping[str, Any]) -> Recall | None:
+    """How to remind a provider that refused how it was reminded; None if it refused something else."""
+    if error.status not in (400, 404):
+        return None
+    # Not all say the code, nor each the same one.
+    said = f"{(error.body or {}).get('code')} {error.message}"
+    if "previous_response_id" in body:
+        return "items" if _OF_AN_ANSWER.search(said) else None
+    return "words" if _OF_AN_ITEM.search(said) else None
+
+
+def _lift(scope: anyio.CancelScope) -> None:
+    scope.shield = False
+
+
+async def _from(
+    first: ModelEvent | None, others: AsyncGenerator[ModelEvent, None]
+) -> AsyncGenerator[ModelEvent, None]:
+    async with aclosing(others):
+        if first is not None:
+            yield first
+        async for event in others:
+            yield event
 
 
 async def _one(answer: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:

@@ -68,6 +68,20 @@ def ended_step(
     return step.changed(status=status, last_error=error, usage=usage_object(usage), **at)
 
 
+def made_message(step: RunStep) -> str | None:
+    """The id of the message that the step made; None of a step of tools."""
+    details = step.step_details
+    return details.message_creation.message_id if isinstance(details, wire.MessageCreationDetails) else None
+
+
+def begun_step(step: RunStep) -> RunStep:
+    """The step as it was when it began."""
+    is_tools = isinstance(step.step_details, wire.ToolCallsDetails)
+    details = wire.ToolCallsDetails() if is_tools else step.step_details
+    ended = {"cancelled_at": None, "completed_at": None, "failed_at": None, "last_error": None, "usage": None}
+    return step.changed(status="in_progress", step_details=details, **ended)
+
+
 def broken_message(message: Message, reason: str, now: int) -> Message:
     """The message as it ends before it is complete, its content as it is."""
     details = wire.IncompleteDetails(reason=reason)

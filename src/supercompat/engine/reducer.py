@@ -14,8 +14,10 @@ from typing import Any, Literal, TypeAlias
 from supercompat.engine.lifecycle import (
     RunEnding,
     StepEnding,
+    begun_step,
     broken_message,
     ended_step,
+    made_message,
     move,
     run_ended,
     stored_usage,
@@ -23,7 +25,7 @@ from supercompat.engine.lifecycle import (
     usage_state,
 )
 from supercompat.engine.parts import OpenPart
-from supercompat.engine.tool_calls import UNDER_WAY, OpenCall, file_id_of, kept_beside, ranking_of
+from supercompat.engine.tool_calls import UNDER_WAY, UNSHOWN, OpenCall, file_id_of, kept_beside, ranking_of
 from supercompat.model import events as model
 from supercompat.model.surrogates import SurrogateJoiner
 from supercompat.storage_adapters.protocol import Row
@@ -92,7 +94,7 @@ class Reducer:
         self._message: Message | None = None
         self._message_step: RunStep | None = None
         self._parts: list[OpenPart] = []
-        self._images: list[str] = []
+        self._images: list[str] = list(private.get(UNSHOWN, ()))
         self._tool_step: RunStep | None = None
         self._calls: list[OpenCall] = []
         self._files: dict[str, str] = {}
@@ -251,7 +253,7 @@ class Reducer:
 
     def _open_message(self) -> list[Output]:
         known = self._next_stored("message_creation")
-        message_id = _message_of(known) if known else self._ids.new(Message)
+        message_id = (known and made_message(known.object)) or self._ids.new(Message)
         details = wire.MessageCreationDetails(message_creation=wire.CreatedMessage(message_id=message_id))
         self._message_step = known.object if known else self._new_step("message_creation", details)
         self._message = Message(
@@ -299,7 +301,7 @@ class Reducer:
         if not self._stored or self._stored[0].object.type != kind:
             return None
         row, *self._stored = self._stored
-        return replace(row, object=_begun(row.object))
+        return replace(row, object=begun_step(row.object))
 
     def _as_stored(self, opening: list[Change], known: Row[RunStep] | None) -> list[Output]:
         if known is None:
@@ -348,8 +350,16 @@ class Reducer:
             return self._incomplete("max_completion_tokens" if self._reason == "length" else "content_filter")
         if self._functions:
             return self._require_action()
-        opening = self._open_message_for_more()
-        return [*opening, *self._completed_message(self._usage), self._end_run("completed")]
+        if self._tool_step is not None and self._message is None and not self._images:
+            # No message without words behind what was done.
+            return [*self._end_tool_step("completed", None, self._usage), self._end_run("completed")]
+        return [
+            *self._open_message_for_more(),
+            # Of a call that nobody said the end of.
+            *self._end_tool_step("completed", None, model.Usage()),
+            *self._completed_message(self._usage),
+            self._end_run("completed"),
+        ]
 
     def fail(self, error: LastError) -> list[Output]:
         """The pass broke: what is open ends with it (S9)."""
@@ -473,7 +483,9 @@ class Reducer:
 
     def _billed(self) -> dict[str, Any]:
         spent = stored_usage(self._private) + self._usage
-        private = {name: value for name, value in self._private.items() if name != UNDER_WAY}
+        private = {name: value for name, value in self._private.items() if name not in (UNDER_WAY, UNSHOWN)}
+        if self._images:
+            private[UNSHOWN] = list(self._images)
         return {**private, "usage": usage_state(spent), "passes": self._private.get("passes", 0) + 1}
 
     def _content(self) -> Sequence[wire.Content]:
@@ -485,16 +497,3 @@ class Reducer:
     def _open_tools(self) -> RunStep:
         assert self._tool_step is not None, "a tool call was continued before it began"
         return self._tool_step
-
-
-def _message_of(step: Row[RunStep]) -> str:
-    details = step.object.step_details
-    assert isinstance(details, wire.MessageCreationDetails)
-    return details.message_creation.message_id
-
-
-def _begun(step: RunStep) -> RunStep:
-    """The step as it was when it began."""
-    is_tools = isinstance(step.step_details, wire.ToolCallsDetails)
-    details = wire.ToolCallsDetails() if is_tools else step.step_details
-    return step.changed(status="in_progress", completed_at=None, usage=None, step_details=details)

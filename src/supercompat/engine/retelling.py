@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from supercompat.engine.closing import ANSWERED
-from supercompat.engine.lifecycle import RESTING
+from supercompat.engine.lifecycle import RESTING, begun_step, made_message
 from supercompat.engine.told import CREATED, ENDED, IN_PROGRESS, Mark, PartMark, Told, mark_of
 from supercompat.storage_adapters.protocol import PageQuery, RunRow, Transaction
 from supercompat.wire.events import (
@@ -27,7 +27,6 @@ from supercompat.wire.objects import (
     ImageFileContent,
     JsonObject,
     Message,
-    MessageCreationDetails,
     RefusalContent,
     Run,
     RunStatus,
@@ -59,7 +58,7 @@ class Stored:
     @property
     def things(self) -> list[str]:
         """The ids of the steps, each followed by that of its message, if it made one."""
-        return [id for step in self.steps for id in (step.id, _message_id(step)) if id]
+        return [id for step in self.steps for id in (step.id, made_message(step)) if id]
 
 
 def read_stored(tx: Transaction, row: RunRow, told: Told) -> Stored | None:
@@ -69,7 +68,7 @@ def read_stored(tx: Transaction, row: RunRow, told: Told) -> Stored | None:
     if behind is None:
         return None
     steps = [step.object for step in rows[len(rows) - len(behind) :]]
-    ids = [id for step in steps if (id := _message_id(step))]
+    ids = [id for step in steps if (id := made_message(step))]
     lacking = [id for id in ids if not told.is_settled or told.level(id) != ENDED]
     messages = {id: message.object for id in lacking if (message := tx.messages.get(id))}
     return Stored(row.object, row.fence, row.private.get(ANSWERED), steps, messages)
@@ -143,8 +142,8 @@ class _Teller:
     # What it said
 
     def _step(self, step: RunStep) -> None:
-        self._opened(step.id, "thread.run.step", _begun_step(step))
-        if message_id := _message_id(step):
+        self._opened(step.id, "thread.run.step", begun_step(step))
+        if message_id := made_message(step):
             self._message(message_id)
         elif isinstance(step.step_details, ToolCallsDetails):
             self._calls(step.id, step.step_details)
@@ -220,11 +219,6 @@ class _Teller:
             self.frames.append(self._told.hear(event))
 
 
-def _message_id(step: RunStep) -> str | None:
-    details = step.step_details
-    return details.message_creation.message_id if isinstance(details, MessageCreationDetails) else None
-
-
 def _call_opened(step_id: str, index: int, call: AnyStepCall) -> AssistantEvent:
     match call:
         case StepCall():
@@ -236,12 +230,6 @@ def _call_opened(step_id: str, index: int, call: AnyStepCall) -> AssistantEvent:
             # What was found comes with the step's end.
             search = call.file_search.changed(results=[])
             return tool_opened(step_id, index, call.changed(file_search=search))
-
-
-def _begun_step(step: RunStep) -> RunStep:
-    details = ToolCallsDetails() if isinstance(step.step_details, ToolCallsDetails) else step.step_details
-    ended = {"cancelled_at": None, "completed_at": None, "failed_at": None, "last_error": None, "usage": None}
-    return step.changed(status="in_progress", step_details=details, **ended)
 
 
 def _begun_message(message: Message) -> Message:

@@ -15,6 +15,9 @@ HOSTED, FOUND, FILES = "hosted", "found", "files"
 #: In a run's private data: with what its driver picks up the answer that the provider goes on with by itself.
 UNDER_WAY = "under_way"
 
+#: In a run's private data: ids of images that wait for the message in which they are shown.
+UNSHOWN = "unshown"
+
 
 @dataclass(slots=True)
 class OpenCall:

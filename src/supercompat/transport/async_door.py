@@ -2,6 +2,7 @@
 
 import asyncio
 import atexit
+import logging
 import threading
 import weakref
 from asyncio import AbstractEventLoop
@@ -18,6 +19,8 @@ from supercompat.transport.core import (
     closed,
     failure,
 )
+
+logger = logging.getLogger(__name__)
 
 Starting: TypeAlias = "asyncio.Task[StartedRuntime]"
 
@@ -151,10 +154,17 @@ async def answered(runtime: Answers, request: Request) -> Response:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
         request.caller.leave()
+        # Nobody is left to whom its failure, as a timeout of its own, could be told.
+        work.add_done_callback(_note_failure)
         caller = asyncio.current_task()
         if work.cancelled() and caller is not None and not caller.cancelling():
             return failure(closed())
         raise
+
+
+def _note_failure(work: "asyncio.Task[Response]") -> None:
+    if not work.cancelled() and (error := work.exception()) is not None:
+        logger.info("What a request asked for failed after its caller had left", exc_info=error)
 
 
 def _has_failed(starting: Starting) -> bool:

@@ -281,3 +281,23 @@ def test_an_approval_is_of_a_request(server: ScriptedServer, client: openai.Open
     assert create(client, [approval], previous_response_id=asked.id).output_text == "Asked."
     with pytest.raises(openai.BadRequestError, match="No approval request found"):
         create(client, [{**approval, "approval_request_id": "mcpr_0"}], previous_response_id=asked.id)
+
+
+def test_what_is_forgotten_is_not_gone_on_from(server: ScriptedServer, client: openai.OpenAI) -> None:
+    server.reply(reasoning("Hm.") + text("Hello"))
+    response = create(client)
+    server.forget()
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(response.id)
+    with pytest.raises(openai.BadRequestError, match="not found"):
+        create(client, previous_response_id=response.id)
+    with pytest.raises(openai.NotFoundError, match="not persisted"):
+        create(client, [USER, *replayed(response)])
+
+
+def test_thoughts_are_for_models_that_think(server: ScriptedServer, client: openai.OpenAI) -> None:
+    server.reply(reasoning("Hm.") + text("Hello"))
+    response = create(client)
+    responses: Any = client.responses
+    with pytest.raises(openai.BadRequestError, match="Reasoning input items"):
+        responses.create(model="gpt-4.1", input=[USER, *replayed(response)])

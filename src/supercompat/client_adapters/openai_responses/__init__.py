@@ -2,6 +2,6 @@
 
 from supercompat.client_adapters.openai_responses.answer import ResponseReader, is_last
 from supercompat.client_adapters.openai_responses.request import Way, included, request_body
-from supercompat.client_adapters.openai_responses.state import handle_of, previous_response
+from supercompat.client_adapters.openai_responses.state import Recall, handle_of
 
-__all__ = ["ResponseReader", "Way", "handle_of", "included", "is_last", "previous_response", "request_body"]
+__all__ = ["Recall", "ResponseReader", "Way", "handle_of", "included", "is_last", "request_body"]

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from supercompat.client_adapters.errors import error_in_answer
-from supercompat.client_adapters.openai_responses.items import Item, Searches, new_item
+from supercompat.client_adapters.openai_responses.items import Item, Said, Searches, new_item
 from supercompat.client_adapters.openai_responses.request import COMPUTER, Way
 from supercompat.client_adapters.openai_responses.state import KEY, state_of
 from supercompat.client_adapters.openai_wire import CallReader
@@ -23,6 +23,8 @@ from supercompat.model.events import (
 
 _LAST = {f"response.{status}" for status in ("completed", "incomplete", "failed", "cancelled")}
 
+_OF_MESSAGES = ("response.output_text.", "response.refusal.")
+
 _REASONS: Mapping[str, FinishReason] = {"max_output_tokens": "length", "content_filter": "content_filter"}
 
 
@@ -40,15 +42,19 @@ class ResponseReader:
         is_over: nothing more comes of it.
     """
 
-    def __init__(self, way: Way) -> None:
+    def __init__(self, way: Way, model: str) -> None:
         self.id = ""
         self.number = -1
         self.is_over = False
         self._way = way
+        self._model = model
         self._calls = CallReader()
         self._searches = Searches()
         self._items: dict[int, Item] = {}
-        self._said: dict[int, dict[str, Any]] = {}
+        # As they began, and as they ended, by their place in the output.
+        self._begun: dict[int, Mapping[str, Any]] = {}
+        self._done_items: dict[int, Mapping[str, Any]] = {}
+        self._arguments: dict[int, Said] = {}
 
     def read(self, event: Mapping[str, Any]) -> Iterator[ModelEvent]:
         """What an event adds to the answer.
@@ -69,21 +75,24 @@ class ResponseReader:
             yield from self._begin(index, json.an_object(event.get("item")))
         elif kind == "response.output_item.done":
             yield from self._done(index, json.an_object(event.get("item")))
-        elif kind.startswith("response.function_call_arguments.delta"):
-            yield from self._calls.read({"index": index, "function": {"arguments": event.get("delta")}})
-            self._count(index, json.a_text(event.get("delta")))
+        elif kind == "response.function_call_arguments.delta":
+            yield from self._write_arguments(index, json.a_piece(event.get("delta")))
         elif kind in ("response.reasoning_text.delta", "response.reasoning_summary_text.delta"):
             yield ReasoningDelta(json.a_text(event.get("delta")))
         elif "response" in event:
             yield from self._open(json.an_object(event.get("response")))
-        elif index in self._items:
-            yield from self._items[index].read(kind, event)
+        else:
+            if kind.startswith(_OF_MESSAGES):
+                # Some servers do not say that a message begins.
+                yield from self._begin(index, {"type": "message"})
+            if index in self._items:
+                yield from self._items[index].read(kind, event)
 
     def read_whole(self, response: Mapping[str, Any]) -> Iterator[ModelEvent]:
         """All that a response says which was not read as events before."""
         if response.get("error") and "output" not in response:
             raise error_in_answer(response["error"])
-        for index, item in enumerate(map(json.an_object, json.a_list(response.get("output")))):
+        for index, item in _output(response):
             yield from self._done(index, item)
         yield from self._end(response)
 
@@ -94,6 +103,7 @@ class ResponseReader:
             yield BackgroundStarted({KEY: {"server": self._way.server, "id": self.id}})
 
     def _begin(self, index: int, item: Mapping[str, Any]) -> Iterator[ModelEvent]:
+        self._begun.setdefault(index, item)
         if item.get("type") == "function_call":
             yield from self._begin_call(index, item)
         elif index not in self._items and (reader := new_item(item, self._searches)):
@@ -105,7 +115,9 @@ class ResponseReader:
         yield from self._calls.read({"index": index, "id": item.get("call_id"), "function": function})
 
     def _done(self, index: int, item: Mapping[str, Any]) -> Iterator[ModelEvent]:
-        self._said[index] = {**self._said.get(index, {}), **item}
+        if index in self._done_items:
+            return
+        self._done_items[index] = item
         match item.get("type"):
             case "function_call":
                 yield from self._finish_call(index, item)
@@ -126,16 +138,26 @@ class ResponseReader:
 
     def _finish_call(self, index: int, item: Mapping[str, Any]) -> Iterator[ModelEvent]:
         """Some servers send a call, or its arguments, only when it is whole."""
-        said = json.a_text(self._said[index].get(_COUNTED))
-        arguments = json.a_text(item.get("arguments"))
-        rest = arguments.removeprefix(said) if arguments.startswith(said) else ""
         yield from self._begin_call(index, item)
-        if rest:
-            yield from self._calls.read({"index": index, "function": {"arguments": rest}})
+        rest = self._arguments.setdefault(index, Said()).rest_of(json.a_text(item.get("arguments")))
+        yield from self._write_arguments(index, rest)
 
-    def _count(self, index: int, piece: str) -> None:
-        said = self._said.setdefault(index, {})
-        said[_COUNTED] = json.a_text(said.get(_COUNTED)) + piece
+    def _write_arguments(self, index: int, piece: str) -> Iterator[ModelEvent]:
+        if piece := self._arguments.setdefault(index, Said()).add(piece):
+            yield from self._calls.read({"index": index, "function": {"arguments": piece}})
+
+    def _complete(self, response: Mapping[str, Any]) -> Iterator[ModelEvent]:
+        """Some servers do not say when an item ends, or send no events of it at all."""
+        ended = dict(_output(response))
+        for index in sorted(self._begun.keys() - self._done_items.keys()):
+            last = ended.get(index, {})
+            is_same = last.get("type") == self._begun[index].get("type")
+            yield from self._done(index, last if is_same else self._begun[index])
+        known = {item.get("type") for item in self._done_items.values()}
+        for index, item in ended.items():
+            # Where places in events and in the whole are not the same, what is known must not come twice.
+            if index not in self._done_items and item.get("type") not in known:
+                yield from self._done(index, item)
 
     def _end(self, response: Mapping[str, Any]) -> Iterator[ModelEvent]:
         self.is_over = True
@@ -144,10 +166,15 @@ class ResponseReader:
             yield UsageReported(usage)
         if (status := response.get("status")) in ("failed", "cancelled"):
             raise _broken(response, f"The provider ended the response as {status}.")
+        if status != "incomplete":
+            yield from self._complete(response)
         yield from self._calls.finish()
-        items = [{k: v for k, v in self._said[at].items() if k != _COUNTED} for at in sorted(self._said)]
-        state = state_of(self._way.server, self.id, stored=self._way.store, items=items)
-        yield ProviderStateReported(state)
+        items = [self._done_items[at] for at in sorted(self._done_items)]
+        # Of some accounts nothing is kept, whatever they ask for.
+        stored = self._way.store and response.get("store") is not False
+        yield ProviderStateReported(
+            state_of(self._way.server, self._model, self.id, stored=stored, items=items)
+        )
         yield Finished(self._reason(response))
 
     def _reason(self, response: Mapping[str, Any]) -> FinishReason:
@@ -157,8 +184,8 @@ class ResponseReader:
         return "tool_calls" if self._calls else "stop"
 
 
-#: Beside an item's own members: the arguments that came as deltas.
-_COUNTED = " so far"
+def _output(response: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
+    return enumerate(map(json.an_object, json.a_list(response.get("output"))))
 
 
 def _computer_arguments(item: Mapping[str, Any]) -> str:

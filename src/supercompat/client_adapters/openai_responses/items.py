@@ -1,6 +1,7 @@
 """Output items, as they are streamed: messages, and the calls of tools that the provider carries out by itself."""
 
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
@@ -17,12 +18,37 @@ from supercompat.model.events import (
     RefusalDelta,
     TextDelta,
 )
+from supercompat.model.ids import new_call_id
+from supercompat.model.surrogates import SurrogateJoiner
 
 #: Where a file of the code interpreter is in a text.
 _SANDBOX = re.compile(r"sandbox:/[^\s)\]>\"']+")
 
 #: The number in the marker of a first search, and what each further one adds (section 6).
 _FIRST_SEARCH, _NEXT_SEARCH = 4, 2
+
+
+class Said:
+    """A text that comes in pieces, which may be cut within a character."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._whole = SurrogateJoiner()
+
+    def add(self, piece: str) -> str:
+        """Returns what of it is whole."""
+        piece = self._whole.join("", piece)
+        self._pieces.append(piece)
+        return piece
+
+    @property
+    def text(self) -> str:
+        return "".join(self._pieces)
+
+    def rest_of(self, whole: str) -> str:
+        """What is missing of the whole text; nothing, if that is another one."""
+        said = self.text
+        return whole[len(said) :] if whole.startswith(said) else ""
 
 
 class Item(Protocol):
@@ -58,7 +84,10 @@ class Searches:
 
 def new_item(item: Mapping[str, Any], searches: Searches) -> Item | None:
     """The reader of an item; None for what is not shown, as reasoning is."""
-    match item.get("type"):
+    kind = json.a_text(item.get("type"))
+    if kind.endswith("_call"):
+        item = {**item, "id": json.a_text(item.get("id")) or new_call_id()}
+    match kind:
         case "message":
             return MessageItem(searches)
         case "file_search_call":
@@ -71,8 +100,11 @@ def new_item(item: Mapping[str, Any], searches: Searches) -> Item | None:
             return FunctionItem(item, f"mcp:{item.get('server_label')}.{item.get('name')}", _mcp)
         case "image_generation_call":
             return FunctionItem(item, "image_generation", _image)
-        case _:
+        case "computer_call":
             return None
+        case _:
+            # Providers have more tools than OpenAI.
+            return FunctionItem(item, kind.removesuffix("_call"), _other) if kind.endswith("_call") else None
 
 
 class MessageItem:
@@ -80,7 +112,7 @@ class MessageItem:
 
     def __init__(self, searches: Searches) -> None:
         self._searches = searches
-        self._parts: dict[int, str] = {}
+        self._parts: dict[int, Said] = {}
         self._begins: dict[int, int] = {}
         self._length = 0
         self._annotated: set[tuple[int, int]] = set()
@@ -92,9 +124,9 @@ class MessageItem:
         part = json.a_number(event.get("content_index")) or 0
         match kind:
             case "response.output_text.delta":
-                yield from self._say(part, json.a_text(event.get("delta")))
+                yield from self._say(part, json.a_piece(event.get("delta")))
             case "response.refusal.delta":
-                yield from self._refuse(part, json.a_text(event.get("delta")))
+                yield from self._refuse(part, json.a_piece(event.get("delta")))
             case "response.output_text.annotation.added":
                 index = json.a_number(event.get("annotation_index")) or 0
                 yield from self._annotate(part, index, json.an_object(event.get("annotation")))
@@ -103,23 +135,36 @@ class MessageItem:
 
     def finish(self, item: Mapping[str, Any]) -> Iterator[ModelEvent]:
         for part, content in enumerate(map(json.an_object, json.a_list(item.get("content")))):
-            is_refusal = content.get("type") == "refusal"
-            whole = json.a_text(content.get("refusal" if is_refusal else "text"))
-            said = self._parts.get(part, "")
-            rest = whole[len(said) :] if whole.startswith(said) else ""
-            yield from self._refuse(part, rest) if is_refusal else self._say(part, rest)
-            for index, annotation in enumerate(map(json.an_object, json.a_list(content.get("annotations")))):
-                yield from self._annotate(part, index, annotation)
+            said = self._parts.setdefault(part, Said())
+            if content.get("type") == "refusal":
+                yield from self._refuse(part, said.rest_of(json.a_text(content.get("refusal"))))
+            else:
+                yield from self._say_rest(part, said.rest_of(json.a_text(content.get("text"))), content)
+
+    def _say_rest(self, part: int, rest: str, content: Mapping[str, Any]) -> Iterator[ModelEvent]:
+        """What was not streamed. A marker is put where its citation says."""
+        annotations = list(enumerate(map(json.an_object, json.a_list(content.get("annotations")))))
+        said = len(json.a_text(content.get("text"))) - len(rest)
+        for number, annotation in sorted(annotations, key=lambda each: _marked_at(each[1])):
+            at = _marked_at(annotation) - said
+            if 0 < at < len(rest):
+                yield from self._say(part, rest[:at])
+                said, rest = said + at, rest[at:]
+            elif at >= len(rest):
+                yield from self._say(part, rest)
+                said, rest = said + len(rest), ""
+            yield from self._annotate(part, number, annotation)
+        yield from self._say(part, rest)
 
     def _say(self, part: int, text: str) -> Iterator[ModelEvent]:
         self._begins.setdefault(part, self._length)
-        self._parts[part] = self._parts.get(part, "") + text
+        text = self._parts.setdefault(part, Said()).add(text)
         self._length += len(text)
         if text:
             yield TextDelta(text)
 
     def _refuse(self, part: int, text: str) -> Iterator[ModelEvent]:
-        self._parts[part] = self._parts.get(part, "") + text
+        text = self._parts.setdefault(part, Said()).add(text)
         if text:
             yield RefusalDelta(text)
 
@@ -151,9 +196,15 @@ class MessageItem:
     def _path_at(self, part: int, annotation: Mapping[str, Any]) -> tuple[int, int]:
         """Where the path is that an annotation means by one index."""
         begin, index = self._begins.get(part, 0), json.a_number(annotation.get("index")) or 0
-        found = list(_SANDBOX.finditer(self._parts.get(part, "")))
+        found = list(_SANDBOX.finditer(self._parts[part].text if part in self._parts else ""))
         paths = [each for each in found if each.start() <= index <= each.end()] or found[-1:]
         return (begin + paths[0].start(), begin + paths[0].end()) if paths else (begin + index, begin + index)
+
+
+def _marked_at(annotation: Mapping[str, Any]) -> int:
+    """Where a citation has its marker; all else comes when the text is there."""
+    index = json.a_number(annotation.get("index"))
+    return index if annotation.get("type") == "file_citation" and index is not None else sys.maxsize
 
 
 class SearchItem:
@@ -191,19 +242,17 @@ class CodeItem:
 
     def __init__(self, item: Mapping[str, Any]) -> None:
         self._id = json.a_text(item.get("id"))
-        self._code = ""
+        self._code = Said()
 
     def begin(self) -> Iterator[ModelEvent]:
         yield HostedCallStarted(self._id, "code_interpreter")
 
     def read(self, kind: str, event: Mapping[str, Any]) -> Iterator[ModelEvent]:
         if kind == "response.code_interpreter_call_code.delta":
-            yield from self._write(json.a_text(event.get("delta")))
+            yield from self._write(json.a_piece(event.get("delta")))
 
     def finish(self, item: Mapping[str, Any]) -> Iterator[ModelEvent]:
-        code = json.a_text(item.get("code"))
-        if code.startswith(self._code):
-            yield from self._write(code[len(self._code) :])
+        yield from self._write(self._code.rest_of(json.a_text(item.get("code"))))
         for output in map(json.an_object, json.a_list(item.get("outputs"))):
             if output.get("type") == "logs":
                 yield HostedCallOutput(self._id, logs=json.a_text(output.get("logs")))
@@ -212,8 +261,7 @@ class CodeItem:
         yield HostedCallDone(self._id)
 
     def _write(self, piece: str) -> Iterator[ModelEvent]:
-        self._code += piece
-        if piece:
+        if piece := self._code.add(piece):
             yield HostedCallInput(self._id, piece)
 
 
@@ -230,24 +278,22 @@ class FunctionItem:
         self._id = json.a_text(item.get("id"))
         self._name = name
         self._told = told
-        self._arguments = ""
+        self._arguments = Said()
 
     def begin(self) -> Iterator[ModelEvent]:
         yield HostedCallStarted(self._id, "function", self._name)
 
     def read(self, kind: str, event: Mapping[str, Any]) -> Iterator[ModelEvent]:
         if kind == "response.mcp_call_arguments.delta":
-            yield from self._write(json.a_text(event.get("delta")))
+            yield from self._write(json.a_piece(event.get("delta")))
 
     def finish(self, item: Mapping[str, Any]) -> Iterator[ModelEvent]:
         arguments, done = self._told(item, self._id)
-        if arguments.startswith(self._arguments):
-            yield from self._write(arguments[len(self._arguments) :])
+        yield from self._write(self._arguments.rest_of(arguments))
         yield done
 
     def _write(self, piece: str) -> Iterator[ModelEvent]:
-        self._arguments += piece
-        if piece:
+        if piece := self._arguments.add(piece):
             yield HostedCallInput(self._id, piece)
 
 
@@ -274,3 +320,15 @@ def _image(item: Mapping[str, Any], call_id: str) -> tuple[str, HostedCallDone]:
         return json.text_of(arguments), HostedCallDone(call_id, image=f"data:image/{form};base64,{picture}")
     error = json.an_object(item.get("error")).get("message") or "No image was made."
     return json.text_of(arguments), HostedCallDone(call_id, json.text_of({"error": error}))
+
+
+#: What came of a call, in the words of several tools.
+_OUTCOME = ("output", "outputs", "result", "results", "error")
+
+
+def _other(item: Mapping[str, Any], call_id: str) -> tuple[str, HostedCallDone]:
+    """A tool that is not known: what the item says of the call, and what of its outcome."""
+    outcome = {name: item[name] for name in _OUTCOME if item.get(name) is not None}
+    known = {"id", "type", "status", *_OUTCOME}
+    arguments = {name: value for name, value in item.items() if name not in known}
+    return json.text_of(arguments), HostedCallDone(call_id, json.text_of(outcome))

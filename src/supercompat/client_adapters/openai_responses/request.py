@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from supercompat.client_adapters.openai_responses.state import items_of, previous_response
+from supercompat.client_adapters.openai_responses.state import Recall, items_of, previous_response, text_of
 from supercompat.errors import ProviderError
 from supercompat.model.families import is_reasoning
 from supercompat.model.request import (
@@ -44,7 +44,7 @@ class Way:
         server: tells its answers from those of other servers.
         store: whether it keeps its answers.
         background: whether it goes on when nobody listens.
-        continues: whether a round of tools goes on from the answer that the provider keeps.
+        recall: how it is reminded, in a round of tools, of what it said before.
         stream: whether the answer is wanted as events.
         has_extras: whether it knows `store`, `include`, `truncation` and `metadata`.
     """
@@ -52,7 +52,7 @@ class Way:
     server: str
     store: bool = False
     background: bool = False
-    continues: bool = True
+    recall: Recall = "ids"
     stream: bool = True
     has_extras: bool = True
 
@@ -104,7 +104,7 @@ def included(request: ModelRequest) -> list[str]:
 
 
 def _input(request: ModelRequest, way: Way) -> dict[str, Any]:
-    continues = way.store and way.continues and request.may_continue
+    continues = way.store and way.recall == "ids" and request.may_continue
     previous = previous_response(request.turns, way.server) if continues else None
     if previous is not None:
         response_id, turns = previous
@@ -112,9 +112,9 @@ def _input(request: ModelRequest, way: Way) -> dict[str, Any]:
         return {
             **instructions,
             "previous_response_id": response_id,
-            "input": list(_items(request, turns, way.server)),
+            "input": list(_items(request, turns, way)),
         }
-    items = list(_items(request, request.turns, way.server))
+    items = list(_items(request, request.turns, way))
     if not request.instructions:
         return {"input": items}
     if not items:
@@ -123,11 +123,11 @@ def _input(request: ModelRequest, way: Way) -> dict[str, Any]:
     return {"instructions": request.instructions, "input": items}
 
 
-def _items(request: ModelRequest, turns: Sequence[Turn], server: str) -> Iterator[dict[str, Any]]:
+def _items(request: ModelRequest, turns: Sequence[Turn], way: Way) -> Iterator[dict[str, Any]]:
     uses_computer = any(tool.kind.startswith("computer") for tool in request.hosted_tools)
     asked = max((at for at, turn in enumerate(turns) if isinstance(turn, UserTurn)), default=-1)
     replayed = {
-        at: items_of(turn, server)
+        at: items_of(turn, way.server, request.model, way.recall)
         for at, turn in enumerate(turns)
         if at > asked and isinstance(turn, AssistantTurn) and turn.tool_calls
     }
@@ -152,7 +152,7 @@ def _repeated(turns: Sequence[Turn], replayed: Mapping[int, list[dict[str, Any]]
     """Turns of text right before an answer that is sent again as it came, and has their text in it."""
     repeated: set[int] = set()
     for at, items in replayed.items():
-        said = {text for item in items for text in _texts(item)}
+        said = {text_of(item) for item in items if item.get("type") == "message"}
         before = at - 1
         while before >= 0 and _is_said(turns[before], said):
             repeated.add(before)
@@ -163,11 +163,6 @@ def _repeated(turns: Sequence[Turn], replayed: Mapping[int, list[dict[str, Any]]
 def _is_said(turn: Turn, said: set[str]) -> bool:
     """Whether the turn is one of these texts, but for the markers of what it cites."""
     return isinstance(turn, AssistantTurn) and _MARKER.sub("", turn.text) in said
-
-
-def _texts(item: Mapping[str, Any]) -> Iterator[str]:
-    if item.get("type") == "message":
-        yield "".join(part.get("text") or part.get("refusal") or "" for part in item.get("content") or ())
 
 
 def _part(part: Part) -> dict[str, Any]:

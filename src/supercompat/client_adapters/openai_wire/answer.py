@@ -5,7 +5,7 @@ from typing import Any
 
 from supercompat.client_adapters.errors import error_in_answer
 from supercompat.client_adapters.openai_wire.calls import CallReader
-from supercompat.client_adapters.openai_wire.json_values import a_list, a_number, a_text, an_object
+from supercompat.client_adapters.openai_wire.json_values import a_list, a_number, a_piece, a_text, an_object
 from supercompat.errors import ProviderError
 from supercompat.model.events import (
     Finished,
@@ -97,19 +97,19 @@ def _texts(delta: Mapping[str, Any]) -> Iterator[ModelEvent]:
     if reasoning := a_text(delta.get("reasoning_content")) or a_text(delta.get("reasoning")):
         yield ReasoningDelta(reasoning)
     content = delta.get("content")
-    if text := a_text(content):
+    if text := a_piece(content):
         yield TextDelta(text)
     for part in map(an_object, a_list(content)):
         yield from _part(part)
-    if refusal := a_text(delta.get("refusal")):
+    if refusal := a_piece(delta.get("refusal")):
         yield RefusalDelta(refusal)
 
 
 def _part(part: Mapping[str, Any]) -> Iterator[ModelEvent]:
     """One part of a content that is a list; `thinking` is a text, or a list of text parts."""
-    if text := a_text(part.get("text")):
+    if text := a_piece(part.get("text")):
         yield TextDelta(text)
-    if refusal := a_text(part.get("refusal")):
+    if refusal := a_piece(part.get("refusal")):
         yield RefusalDelta(refusal)
     thinking = part.get("thinking")
     inner = [a_text(an_object(one).get("text")) for one in a_list(thinking)]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from supercompat.client_adapters.openai_wire.json_values import a_number, a_text, an_object
+from supercompat.client_adapters.openai_wire.json_values import a_number, a_piece, a_text, an_object
 from supercompat.errors import ProviderError
 from supercompat.model.events import ModelEvent, ToolCallArguments, ToolCallStarted
 from supercompat.model.ids import new_call_id
@@ -135,5 +135,5 @@ def _is_whole(arguments: str) -> bool:
 def _arguments(value: object) -> str:
     """Text goes as it is; some servers send the object itself."""
     if value is None or isinstance(value, str):
-        return a_text(value)
+        return a_piece(value)
     return json.dumps(value, ensure_ascii=False)

@@ -22,6 +22,11 @@ def a_text(value: object) -> str:
     return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
+def a_piece(value: object) -> str:
+    """A piece of a text, which may begin or end within a surrogate pair."""
+    return value if isinstance(value, str) else ""
+
+
 def a_number(value: object) -> int | None:
     """A whole number, also where it came as `0.0`."""
     if isinstance(value, int):

@@ -1,24 +1,11 @@
 """`PrismaStorageAdapter`: what it is given."""
 
-from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
 from supercompat.errors import ConfigurationError, MissingExtraError
+from supercompat.storage_adapters.prisma import url as urls
 from supercompat.storage_adapters.protocol import Store
-
-if TYPE_CHECKING:
-    import sqlalchemy as sa
-
-#: What Prisma's URLs say to its own engine, and libpq does not know.
-_FOR_PRISMA: Final = {
-    "connection_limit",
-    "pgbouncer",
-    "pool_timeout",
-    "schema",
-    "socket_timeout",
-    "statement_cache_size",
-}
 
 
 class PrismaStorageAdapter:
@@ -30,7 +17,8 @@ class PrismaStorageAdapter:
 
     Args:
         url: as Prisma has it: `postgresql://user:password@host:5432/database?schema=public`. `connection_limit`,
-            `pool_timeout` and `pgbouncer` are heeded, the rest is as for `SQLAlchemyStorageAdapter`.
+            `pool_timeout`, `pgbouncer`, `sslaccept` and `sslcert` are heeded as Prisma means them, the rest is as for
+            `SQLAlchemyStorageAdapter`.
         schema: the one with Prisma's tables; by default the URL's, or else the first of the connection's search path.
         tool_calls_in_metadata: whether a message's calls, which are in its `toolCalls`, are in its `metadata` too, for
             Node applications that look there.
@@ -63,12 +51,12 @@ class PrismaStorageAdapter:
             )
         parsed = engines.parse(url)
         source = engines.from_url(
-            for_driver(parsed).render_as_string(hide_password=False),
+            urls.for_driver(parsed).render_as_string(hide_password=False),
             statement_timeout=statement_timeout,
             lock_timeout=lock_timeout,
-            options={**_options(parsed), **engine_options},
+            options={**urls.pool_options(parsed), **engine_options},
         )
-        layout = PrismaLayout(schema or schema_of(parsed), names_calls=tool_calls_in_metadata)
+        layout = PrismaLayout(schema or urls.schema_of(parsed), names_calls=tool_calls_in_metadata)
         self._database = PostgreSQLDatabase(source, layout)
 
     def open(self, *, project: str = "default", own_pool: bool = False) -> Store:
@@ -106,34 +94,3 @@ class PrismaStorageAdapter:
 
     def __repr__(self) -> str:
         return f"PrismaStorageAdapter({self._database.shown})"
-
-
-def for_driver(url: "sa.URL") -> "sa.URL":
-    """The URL without what only Prisma understands."""
-    return url.difference_update_query(_FOR_PRISMA)
-
-
-def schema_of(url: "sa.URL") -> str | None:
-    """The schema with Prisma's tables, if the URL says it."""
-    return _given(url, "schema")
-
-
-def _given(url: "sa.URL", name: str) -> str | None:
-    value = url.query.get(name)
-    return value if isinstance(value, str) and value else None
-
-
-def _options(url: "sa.URL") -> Mapping[str, Any]:
-    """What the URL says to Prisma's pool, for ours."""
-    options: dict[str, Any] = {}
-    for theirs, ours in (("connection_limit", "pool_size"), ("pool_timeout", "pool_timeout")):
-        value = _given(url, theirs)
-        if value is None or value == "0":
-            continue
-        if not value.isdecimal():
-            raise ConfigurationError(f"'{theirs}' in the URL has to be a number.")
-        options[ours] = int(value)
-    if _given(url, "pgbouncer") == "true" and url.get_driver_name() == "psycopg":
-        # Its connections change between transactions, and with them what was prepared.
-        options["connect_args"] = {"prepare_threshold": None}
-    return options

@@ -12,6 +12,7 @@ from uuid import NAMESPACE_URL, uuid5
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from supercompat.errors import StorageError
 from supercompat.storage_adapters.prisma.rows import Kind, Kinds
 from supercompat.storage_adapters.prisma.tables import (
     side_messages,
@@ -75,9 +76,24 @@ class PrismaCollection(Generic[R]):
 
     def _add(self, rows: Sequence[Row[R]], *, again: bool) -> None:
         if rows:
+            self._check_filled()
             statement = _insert(self._kind, self._kinds.tables.tick, self._kinds.tables.now, again=again)
             self._connection.execute(statement, [self._new(row) for row in rows])
             self._connection.execute(_put_side(self._kind.side), [self._side(row) for row in rows])
+
+    def _check_filled(self) -> None:
+        """Make sure that rows can be made.
+
+        Raises:
+            StorageError: they can't.
+        """
+        name = self._kind.table.name
+        unfilled = [column for table, column in self._kinds.tables.flavour.unfilled if table == name]
+        if unfilled:
+            raise StorageError(
+                f"No {name.lower()} can be made here, for nobody knows what belongs in {', '.join(unfilled)}. Let your "
+                "own application make it, or let the column take NULL."
+            )
 
     def _new(self, row: Row[R]) -> dict[str, Any]:
         values = {f"new_{name}": value for name, value in self._kind.write(row, is_new=True).items()}
@@ -126,7 +142,12 @@ class PrismaAssistants(PrismaCollection[Assistant]):
         return True
 
     def placeholder(self) -> str:
-        """The id of the assistant of threads without one."""
+        """The id of the assistant of threads without one.
+
+        Raises:
+            StorageError: assistants can't be made here.
+        """
+        self._check_filled()
         flavour = self._kinds.tables.flavour
         values: dict[str, Any] = {"id": PLACEHOLDER, "updatedAt": self._kinds.tables.now}
         values |= {name: {} if name == "metadata" else "" for name in flavour.required}
@@ -240,9 +261,8 @@ def _next(kind: Kind[Any], tick: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]
     """The moment behind the newest sibling's."""
     table = kind.table.alias("sibling")
     newest = sa.select(sa.func.max(table.c.createdAt).op("+")(tick))
-    if kind.siblings is not None:
-        of = sa.bindparam(f"new_{kind.siblings}", type_=table.c[kind.siblings].type)
-        newest = newest.where(table.c[kind.siblings] == of)
+    for name in kind.siblings:
+        newest = newest.where(table.c[name] == sa.bindparam(f"new_{name}", type_=table.c[name].type))
     return newest.scalar_subquery()
 
 

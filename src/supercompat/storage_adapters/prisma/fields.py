@@ -38,7 +38,8 @@ class Held:
 
     def keeps(self, value: Json) -> bool:
         """Whether a value comes back from the column as it was."""
-        back = self.read(self.write(value))
+        with readings.untold():
+            back = self.read(self.write(value))
         return json.dumps(back) == json.dumps(value) if self.is_ordered else back == value
 
 
@@ -122,7 +123,7 @@ MESSAGE: Final[Fields] = {
     "status": _enum("status"),
     "content": _json("content", readings.content),
     "attachments": _fixed(_json("attachments", readings.attachments)),
-    "incomplete_details": _json("incompleteDetails", lambda value: value or None),
+    "incomplete_details": _json("incompleteDetails", readings.incomplete_details),
     "incomplete_at": _moment("incompleteAt"),
     "completed_at": _moment("completedAt"),
     "metadata": _json("metadata", readings.metadata, is_ordered=True),

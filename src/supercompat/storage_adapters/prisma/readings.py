@@ -2,17 +2,39 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Final, TypeAlias, cast
 
 logger = logging.getLogger(__name__)
 
 Json: TypeAlias = Any
 
+_is_told: ContextVar[bool] = ContextVar("is_told", default=True)
+
 #: Where calls stand in a message's metadata, for Node.
 CALLS: Final = "toolCalls"
 
 _ERRORS: Final = ("server_error", "rate_limit_exceeded", "invalid_prompt")
+
+#: The counts of tokens that are objects of counts.
+_DETAILS: Final = {"prompt_token_details", "completion_tokens_details"}
+
+
+@contextmanager
+def untold() -> Iterator[None]:
+    """What is left out in here is kept elsewhere: it is not logged."""
+    before = _is_told.set(False)
+    try:
+        yield
+    finally:
+        _is_told.reset(before)
+
+
+def _tell(lost: str, which: object) -> None:
+    if _is_told.get():
+        logger.warning("%s %r.", lost, which)
 
 
 def content(stored: Json) -> list[Json]:
@@ -29,11 +51,15 @@ def _part(stored: Mapping[str, Any]) -> Json | None:
         case {"type": "text", "text": {"value": str(value), **rest}}:
             return _text(value, _objects(rest.get("annotations")))
         case {"type": "image_url", "image_url": {"url": str(url), **rest}}:
-            return {"type": "image_url", "image_url": {"url": url, "detail": rest.get("detail") or "auto"}}
+            detail = rest.get("detail")
+            return {
+                "type": "image_url",
+                "image_url": {"url": url, "detail": detail if _is_text(detail) else "auto"},
+            }
         case {"type": "refusal", "refusal": str(text)}:
             return {"type": "refusal", "refusal": text}
         case _:
-            logger.warning("A message has a part that can't be shown, of the type %r.", stored.get("type"))
+            _tell("A message has a part that can't be shown, of the type", stored.get("type"))
             return None
 
 
@@ -70,7 +96,7 @@ def details(stored: Json) -> Json:
 def _call(stored: Mapping[str, Any]) -> Json | None:
     function = _object(stored.get("function"))
     if not stored.get("id") or not function.get("name"):
-        logger.warning("A step has a call that can't be shown, of the type %r.", stored.get("type"))
+        _tell("A step has a call that can't be shown, of the type", stored.get("type"))
         return None
     arguments, output = function.get("arguments"), function.get("output")
     return {
@@ -106,16 +132,22 @@ def last_error(stored: Json) -> Json | None:
     }
 
 
+def incomplete_details(stored: Json) -> Json | None:
+    """Why a message is not whole."""
+    reason = _object(stored).get("reason")
+    return {"reason": reason} if _is_text(reason) else None
+
+
 def usage(stored: Json) -> Json | None:
-    """The counts that are numbers, and objects of such."""
+    """The counts that are numbers, and the objects of such."""
     kept: Json = {}
     for name, value in _object(stored).items():
-        if isinstance(value, dict):
+        if name in _DETAILS:
             kept[name] = usage(value)
         elif isinstance(value, int) and not isinstance(value, bool):
             kept[name] = value
-        elif value is not None:
-            logger.warning("A count of tokens is no whole number: %r.", name)
+        elif value is not None and not isinstance(value, dict):
+            _tell("A count of tokens is no whole number:", name)
     return {name: value for name, value in kept.items() if value is not None} or None
 
 
@@ -124,10 +156,18 @@ def tools(stored: Json) -> list[Json]:
     found: list[Json] = []
     for each in _objects(stored):
         if each.get("type") == "function" and each.get("function"):
-            found.append(each)
+            found.append(_without_null(each))
         else:
-            logger.warning("A run has a tool that is not served, of the type %r.", each.get("type"))
+            _tell("A run has a tool that is not served, of the type", each.get("type"))
     return found
+
+
+def _without_null(tool: Json) -> Json:
+    """A function whose parameters are NULL is one that has none."""
+    function = _object(tool["function"])
+    if function.get("parameters", {}) is not None:
+        return tool
+    return {**tool, "function": {name: function[name] for name in function if name != "parameters"}}
 
 
 def truncation(stored: Json) -> Json:
@@ -145,6 +185,10 @@ def response_format(stored: Json) -> Json:
 
 def attachments(stored: Json) -> list[Json]:
     return _objects(stored)
+
+
+def _is_text(value: Json) -> bool:
+    return isinstance(value, str) and value != ""
 
 
 def _as_text(value: Json) -> str:

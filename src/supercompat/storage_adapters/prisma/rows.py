@@ -7,7 +7,9 @@ from functools import cache
 from typing import Any, Final, Generic, TypeVar
 
 import sqlalchemy as sa
+from pydantic import ValidationError
 
+from supercompat.errors import StorageError
 from supercompat.storage_adapters.prisma import fields, tables
 from supercompat.storage_adapters.prisma.fields import Fields
 from supercompat.storage_adapters.prisma.tables import PrismaTables
@@ -16,8 +18,25 @@ from supercompat.wire.objects import ACTIVE_STATUSES, Assistant, Message, Resour
 
 R = TypeVar("R", bound=Resource)
 
+
+class UnreadableRowError(StorageError):
+    """A row that somebody has written by hand.
+
+    Args:
+        error: what is wrong; the value itself is not shown, for it is somebody's.
+    """
+
+    def __init__(self, table: str, id: str, error: ValidationError) -> None:
+        first = error.errors(include_input=False, include_url=False)[0]
+        self.reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        super().__init__(f'The row {id} of "{table}" can\'t be shown: {self.reason}.')
+
+
 #: Told by a row's place in its table, and by its type.
 _UNWRITTEN: Final = {"id", "object"}
+
+#: By the first of them there is an index.
+_OF_STEPS: Final = ("threadId", "runId")
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +46,7 @@ class Kind(Generic[R]):
     Args:
         view: Prisma's table with its side table.
         unset: what the API shows where nothing was stored.
-        siblings: the column by whose value rows are ordered among themselves; None where all rows are.
+        siblings: the columns by whose values rows are ordered among themselves; none where all rows are.
     """
 
     model: type[R]
@@ -35,7 +54,7 @@ class Kind(Generic[R]):
     side: sa.Table
     view: sa.Subquery
     fields: Fields
-    siblings: str | None = None
+    siblings: tuple[str, ...] = ()
     unset: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
@@ -57,13 +76,17 @@ class Kind(Generic[R]):
         """The row, from columns by name."""
         created_at = values["createdAt"] // 1_000_000
         shown: dict[str, Any] = {**self.unset, "id": values["id"], "created_at": created_at}
-        shown |= {name: held.read(values[held.column]) for name, held in self.fields.items()}
-        for name, value in json.loads(values["side_object"] or "{}").items():
-            held = self.fields.get(name)
-            if held is None or held.write(value) == values[held.column]:
-                shown[name] = value
+        beside: dict[str, Any] = json.loads(values["side_object"] or "{}")
+        for name, held in self.fields.items():
+            stored = values[held.column]
+            is_ours = name in beside and held.write(beside[name]) == stored
+            shown[name] = beside[name] if is_ours else held.read(stored)
+        shown |= {name: value for name, value in beside.items() if name not in self.fields}
         private = json.loads(values["side_private"] or "{}")
-        return Row(self.model.model_validate(shown), private)
+        try:
+            return Row(self.model.model_validate(shown), private)
+        except ValidationError as error:
+            raise UnreadableRowError(self.table.name, values["id"], error) from None
 
     def write(self, row: Row[R], *, is_new: bool) -> dict[str, Any]:
         """The values of Prisma's columns."""
@@ -117,9 +140,9 @@ def kinds_of(of: PrismaTables) -> Kinds:
         of,
         assistants,
         Kind(Thread, of.threads, tables.side_threads, of.thread_view, fields.THREAD),
-        Kind(Message, of.messages, tables.side_messages, of.message_view, fields.MESSAGE, "threadId"),
-        Kind(Run, of.runs, tables.side_runs, of.run_view, fields.of_run(flavour), "threadId"),
-        Kind(RunStep, of.steps, tables.side_steps, of.step_view, fields.STEP, "runId"),
+        Kind(Message, of.messages, tables.side_messages, of.message_view, fields.MESSAGE, ("threadId",)),
+        Kind(Run, of.runs, tables.side_runs, of.run_view, fields.of_run(flavour), ("threadId",)),
+        Kind(RunStep, of.steps, tables.side_steps, of.step_view, fields.STEP, _OF_STEPS),
     )
 
 
@@ -130,6 +153,9 @@ def read_run(kind: Kind[Run], values: Mapping[str, Any]) -> RunRow:
     if run.status not in ACTIVE_STATUSES:
         # The column takes no NULL, and keeps the moment.
         run = run.changed(expires_at=None)
+    if run.status != "requires_action":
+        # Node leaves it there when it has been given the outputs.
+        run = run.changed(required_action=None)
     owned = (values["side_owner"], values["side_lease_until"] or 0.0, values["side_fence"] or 0)
     enqueued = run.status == "queued" and values["side_status"] == "enqueued"
     return RunRow(run, row.private, *owned, enqueued=enqueued)

@@ -7,16 +7,15 @@ from heapq import merge
 from typing import Any, Final, Self, TypeVar
 
 import sqlalchemy as sa
-from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from supercompat.errors import ConfigurationError, SchemaError
 from supercompat.storage_adapters.prisma import readings
-from supercompat.storage_adapters.prisma.adapter import for_driver, schema_of
 from supercompat.storage_adapters.prisma.collections import PROJECT
 from supercompat.storage_adapters.prisma.flavour import look
-from supercompat.storage_adapters.prisma.rows import Kind, Kinds, kinds_of, read_run
+from supercompat.storage_adapters.prisma.rows import Kind, Kinds, UnreadableRowError, kinds_of, read_run
 from supercompat.storage_adapters.prisma.tables import RELEASE, SCHEMA, tables_of
+from supercompat.storage_adapters.prisma.url import for_driver, schema_of
 from supercompat.storage_adapters.protocol import PageQuery, Row, RunRow
 from supercompat.storage_adapters.source import Unreadable
 from supercompat.storage_adapters.sql import engines
@@ -122,7 +121,9 @@ class PrismaSource:
             connection.execute(sa.text(statement))
         has_sides = _has_sides(connection)
         self._connection = connection
-        self._kinds: Kinds = kinds_of(tables_of(look(connection, self._schema), has_sides=has_sides))
+        self._kinds: Kinds = kinds_of(
+            tables_of(look(connection, self._schema, writes=False), has_sides=has_sides)
+        )
 
     def _rows(
         self, kind: Kind[Any], read: Callable[[Columns], T], thread_id: str | None = None
@@ -181,13 +182,8 @@ def _place(columns: Columns) -> int:
 def _read(kind: Kind[Any], read: Callable[[Columns], T], columns: Columns) -> T | Unreadable:
     try:
         return read(columns)
+    except UnreadableRowError as error:
+        return Unreadable(kind.table.name, str(columns["id"]), error.reason)
     except _UNFIT as error:
-        return Unreadable(kind.table.name, str(columns["id"]), _reason(error))
-
-
-def _reason(error: Exception) -> str:
-    """What is wrong, without the value, which is somebody's."""
-    if not isinstance(error, ValidationError):
-        return f"it can't be read ({type(error).__name__})"
-    first = error.errors(include_input=False, include_url=False)[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        # Without the value, which is somebody's.
+        return Unreadable(kind.table.name, str(columns["id"]), f"it can't be read ({type(error).__name__})")

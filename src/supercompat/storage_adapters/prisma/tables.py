@@ -18,6 +18,8 @@ from supercompat.storage_adapters.sql.tables import ACTIVE_RUN, ENQUEUED_RUN
 
 SCHEMA: Final = "supercompat"
 
+_UUID: Final = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+
 
 class PrismaId(UserDefinedType[str]):
     """An id. The text of something that is none names nothing."""
@@ -75,7 +77,8 @@ def micros(moment: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
 
 def _uuid(value: str | None) -> str | None:
     try:
-        return None if value is None else str(UUID(value))
+        # Another spelling names nothing: side rows know this one.
+        return value if value is not None and str(UUID(value)) == value else None
     except ValueError:
         return None
 
@@ -196,8 +199,11 @@ class PrismaTables:
         self.step_view = self._view(self.steps, side_steps)
 
     def id_of(self, side: sa.Table) -> sa.ColumnElement[str]:
-        """A side row's id, as Prisma's column has it."""
-        return sa.cast(side.c.id, PrismaId(is_uuid=self.flavour.has_uuids))
+        """A side row's id, as Prisma's column has it. One of another schema's rows may be of another kind."""
+        if not self.flavour.has_uuids:
+            return side.c.id
+        is_uuid = side.c.id.regexp_match(_UUID)
+        return sa.case((is_uuid, sa.cast(side.c.id, PrismaId(is_uuid=True))))
 
     def _of_assistant(self) -> list[sa.Column[Any]]:
         return [

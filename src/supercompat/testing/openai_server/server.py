@@ -72,6 +72,10 @@ class ScriptedServer(LoopbackServer):
         super().__init__(default=default, port=port)
         self.base_url = f"{self.url}/v1"
 
+    def forget(self) -> None:
+        """Delete all responses that are kept, as the API does after 30 days."""
+        self._loop.call_soon_threadsafe(self._responses.forget)
+
     def wire(self, received: Received) -> Wire:
         dialect = _dialect(received)
         if _resource(received, dialect)[0] == "responses":

@@ -102,6 +102,10 @@ class Shelf:
             raise refused("Cannot delete an in-flight response.")
         del self._kept[response_id]
 
+    def clear(self) -> None:
+        """Deletes all responses."""
+        self._kept.clear()
+
     def conversation(self, kept: Kept | None) -> list[dict[str, Any]]:
         """The items up to and with this response, oldest first; what was deleted is missing, and all before it."""
         items: list[dict[str, Any]] = []

@@ -47,6 +47,10 @@ class Responses:
         """The wire of one answer."""
         return ResponsesWire(dialect, self._shelf, received, self._asked)
 
+    def forget(self) -> None:
+        """Deletes all that is kept."""
+        self._shelf.clear()
+
     def answer(self, received: Received, path: list[str], dialect: Dialect) -> Answered | None:
         """The answer to a request, whose `path` is what comes behind `responses`; None if nothing is there."""
         if path and not dialect.keeps_responses:

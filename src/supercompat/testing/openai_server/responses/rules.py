@@ -4,7 +4,7 @@ In the words of the API's errors where these are known. `check` raises `Refused`
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from supercompat.testing.openai_server.dialects import Dialect
 from supercompat.testing.openai_server.families import is_sampled, never_reasons
@@ -198,6 +198,7 @@ def _check_family(request: Field) -> None:
                 raise _unsupported(f"reasoning.{name}")
         if ENCRYPTED in body.get("include", ()):
             raise refused("Encrypted content is not supported with this model.", "include")
+        _check_thoughts(body.get("input"))
     if is_sampled(model, reasoning.get("effort")):
         return
     for name in ("temperature", "top_p", "presence_penalty", "frequency_penalty"):
@@ -205,6 +206,15 @@ def _check_family(request: Field) -> None:
             raise _unsupported(name)
     if "message.output_text.logprobs" in body.get("include", ()) or body.get("top_logprobs"):
         raise refused("logprobs are not supported with reasoning models.", "include", "unsupported_parameter")
+
+
+def _check_thoughts(given: Any) -> None:
+    items = cast(list[dict[str, Any]], given) if isinstance(given, list) else []
+    if any(item.get("type") == "reasoning" for item in items):
+        why = "Remove reasoning items from your input and try again."
+        raise refused(
+            f"Reasoning input items can only be provided to a reasoning or computer use model. {why}", "input"
+        )
 
 
 def _unsupported(name: str) -> Refused:
