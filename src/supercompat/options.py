@@ -30,26 +30,25 @@ class Options:
     Args:
         run_expires_after: seconds after its creation at which a run that has not ended expires.
         lease: seconds within which the runs of a process that died are taken over by another one.
-        on_crash: what becomes of a run that had said something when its process died: it fails, its message is
-            `incomplete`; or it restarts, and what it said is withdrawn.
-        active_run: what becomes of a new run while its thread has an active one: it is refused; or its creation waits
-            for the other one's end; or it is created at once, stands in line as `queued`, and begins when those before
-            it have ended; or the other one is cancelled, and its creation waits for that. A request's header
-            `supercompat-active-run` says it for that request.
-        active_run_wait: seconds for which such a creation waits, at most; 0 is as `"reject"`. It never waits beyond
-            the request's own timeout.
-        drain: seconds for which `close()` waits for running runs before it hands them over (with memory
+        on_crash: what happens to a run that had begun to answer when its process died: it fails and its message
+            is `incomplete`; or it restarts and what it said is withdrawn.
+        active_run: what happens to a new run while its thread has an active one: it is refused; or its creation
+            waits until the other one has ended; or it is created at once as `queued`, and begins when those
+            before it have ended; or the other one is cancelled, and the creation waits for that. The request
+            header `supercompat-active-run` sets it for a single request.
+        active_run_wait: seconds that such a creation waits at most; 0 is the same as `"reject"`. It never waits
+            longer than the request's own timeout.
+        drain: seconds that `close()` waits at most for running runs before it hands them over (with memory
             storage: cancels them).
-        max_concurrent_runs: how many runs may be carried out at once, by this process and, on a server, for one
-            project; a request for one more is a 429 that says when to come back. 0 for no limit.
-        provider_threads: how many calls of a synchronous provider client may be under way at once.
-        strict: whether to refuse what the hosted API refused and we take otherwise: more than 32 messages at the
-            creation of a thread, addresses of images without a usual ending, and requests over HTTP that don't say
-            `OpenAI-Beta: assistants=v2`.
-        fetch_images: whether images that a message gives by http(s) URL are fetched by this process, for providers
-            that take only bytes: from public addresses, within limits of size and time. Otherwise such a message
-            ends the run with an error.
-        clock: what time it is; for tests.
+        max_concurrent_runs: how many runs this process carries out at once (on a server: for one project); a
+            request for one more gets a 429 that says when to retry. 0 for no limit.
+        provider_threads: how many calls of a synchronous provider client may run at once.
+        strict: whether to refuse what only the hosted API refused: more than 32 messages when a thread is
+            created, image URLs without a usual ending, and HTTP requests without `OpenAI-Beta: assistants=v2`.
+        fetch_images: whether this process fetches images that a message gives by http(s) URL, for providers
+            that take only bytes: from public addresses only, with limits on size and time. Otherwise such a
+            message fails the run.
+        clock: where the time comes from; for tests.
 
     Raises:
         ConfigurationError: a value is of another type, or out of range.
