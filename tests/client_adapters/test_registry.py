@@ -140,7 +140,15 @@ def test_an_adapter_refuses_what_it_can_t_wrap(adapter: Any, client: Any, said: 
         adapter(client)
 
 
-@pytest.mark.parametrize("option", [{"forced_tool_choice": "yes"}, {"max_tokens_field": "limit"}])
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"forced_tool_choice": "yes"},
+        {"max_tokens_field": "limit"},
+        {"context_window": 0},
+        {"context_window": "32k"},
+    ],
+)
 def test_options_that_do_not_exist(option: dict[str, Any]):
     with pytest.raises(ConfigurationError, match=next(iter(option))):
         OpenAIClientAdapter(openai.OpenAI(api_key="test"), **option)

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from supercompat.client_adapters.fetch import ImageFetcher
 from supercompat.client_adapters.threads import ProviderThreads
-from supercompat.errors import UnknownClientError
+from supercompat.errors import ConfigurationError, UnknownClientError
 from supercompat.model.events import ModelEvent
 from supercompat.model.request import ModelRequest
 
@@ -164,6 +164,16 @@ class ClientAdapter(Protocol):
             images: fetches those that the provider takes only as bytes; None for one with default limits.
         """
         ...
+
+
+def check_tokens(option: str, given: object) -> None:
+    """Judges what was given for an option that is a number of tokens, and may be None.
+
+    Raises:
+        ConfigurationError: it is no whole number, or below 1.
+    """
+    if given is not None and not (isinstance(given, int) and given >= 1):
+        raise ConfigurationError(f"{option}= must be a whole number of tokens, at least 1.")
 
 
 def unknown_client(client: object, wanted: str) -> UnknownClientError:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from supercompat.client_adapters.base import ResponsesSupport, unknown_client
+from supercompat.client_adapters.base import ResponsesSupport, check_tokens, unknown_client
 from supercompat.client_adapters.completions import CompletionsConnection, ForcedToolChoice, Quirks
 from supercompat.client_adapters.fetch import ImageFetcher
 from supercompat.client_adapters.openai_wire import MaxTokensField
@@ -56,8 +56,7 @@ class OpenAIClientAdapter:
             raise ConfigurationError("forced_tool_choice= must be 'native' or 'json_schema'.")
         if max_tokens_field not in (None, "max_tokens", "max_completion_tokens"):
             raise ConfigurationError("max_tokens_field= must be 'max_tokens' or 'max_completion_tokens'.")
-        if context_window is not None and context_window < 1:
-            raise ConfigurationError("context_window= must be at least 1.")
+        check_tokens("context_window", context_window)
         self._context_window = context_window
         self._client = client
         self._forced_tool_choice: ForcedToolChoice = forced_tool_choice

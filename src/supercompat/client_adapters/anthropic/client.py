@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from supercompat.client_adapters.anthropic.families import family_of
 from supercompat.client_adapters.anthropic.request import origin_of, request_body
 from supercompat.client_adapters.anthropic.stream import MessageReader
-from supercompat.client_adapters.base import ChatAnswer, unknown_client
+from supercompat.client_adapters.base import ChatAnswer, check_tokens, unknown_client
 from supercompat.client_adapters.chat import chat_answer, request_of
 from supercompat.client_adapters.errors import provider_errors
 from supercompat.client_adapters.fetch import ImageFetcher
@@ -67,8 +67,7 @@ class AnthropicClientAdapter:
     """
 
     def __init__(self, client: "AnyClient", *, max_tokens: int | None = None, sampling: bool = False) -> None:
-        if max_tokens is not None and max_tokens < 1:
-            raise ConfigurationError("max_tokens= must be at least 1.")
+        check_tokens("max_tokens", max_tokens)
         if not is_stainless(client) or has_chat(client):
             raise unknown_client(
                 client, "an anthropic.Anthropic or AsyncAnthropic, or the SDK's client for a cloud"
