@@ -112,7 +112,7 @@ def translated(error: Exception, engine: AsyncEngine | sa.Engine, stage: Stage =
     text = " ".join((primary or str(cause)).split())
     if stage == "commit" and _is_lost(error):
         text = f"the connection was lost during a commit, which may have succeeded or not: {text}"
-    return StorageError(f"{place(engine.url)}: {text if text.endswith(('.', '?')) else f'{text}.'}")
+    return StorageError(f"{place(engine.url)}: {text.rstrip('.')}.")
 
 
 def exhausted(engine: AsyncEngine | sa.Engine) -> StorageError:
