@@ -29,16 +29,16 @@ class OpenAIClientAdapter:
     """Answers with an `openai.OpenAI` or `AsyncOpenAI`, of any `base_url`.
 
     Args:
-        client: stays the user's: its key, headers, timeouts and retries hold, and it is never changed nor closed.
+        client: used as it is: its key, headers, timeouts and retries apply, and it is never changed or closed.
         forced_tool_choice: `json_schema` for a server that ignores `tool_choice` but enforces JSON schemas, such
-            as llama.cpp: a call that the model has to make is asked for as JSON, and turned back into a call.
-        max_tokens_field: what the server calls the upper bound of an answer. By default
+            as llama.cpp: a call that the model has to make is requested as JSON and turned back into a call.
+        max_tokens_field: the server's name for the upper bound of an answer. By default
             `max_completion_tokens` for OpenAI and Azure, `max_tokens` for any other host.
-        context_window: how many tokens the server's models take, prompt and answer together: what a thread is
-            shortened to. By default what is known of the model's family, 8,192 for an unknown one.
+        context_window: how many tokens the server's models take, prompt and answer together; threads are shortened
+            to fit. By default what is known of the model's family, 8,192 for an unknown one.
 
     Raises:
-        ConfigurationError: an option is none of these.
+        ConfigurationError: an option has another value.
         UnknownClientError: `client` is something else.
     """
 
@@ -83,7 +83,7 @@ class AzureOpenAIClientAdapter(OpenAIClientAdapter):
     """Answers with an `openai.AzureOpenAI` or `AsyncAzureOpenAI`. A model's name is that of a deployment.
 
     Args:
-        client: stays the user's: its key or token, endpoint, timeouts and retries hold, and it is never changed nor
+        client: used as it is: its key or token, endpoint, timeouts and retries apply, and it is never changed or
             closed.
         context_window: as for `OpenAIClientAdapter`: deployments often have names that say nothing of their model.
 

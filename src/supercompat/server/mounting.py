@@ -24,14 +24,14 @@ def asgi_app(
     options: Options | None = None,
     server: ServerOptions | None = None,
 ) -> "Starlette":
-    """The API as an ASGI application, by itself or mounted in one of Starlette or FastAPI.
+    """The API as an ASGI application, to be served on its own or mounted in Starlette or FastAPI.
 
-    Nothing is started before the first request, since a mounted application is not told when the server starts; it
-    ends with its event loop. Nobody is asked for a key: that is up to the application in which this one is mounted.
+    Nothing starts before the first request, since a mounted application is not told when the server starts; it ends
+    with its event loop. It asks nobody for a key: that is up to the application in which it is mounted.
 
     Args:
         client, storage, run_adapter, models, options: as for `supercompat()`.
-        server: settings of the network's side.
+        server: settings of the HTTP side.
 
     Raises:
         ConfigurationError: something given can't work.

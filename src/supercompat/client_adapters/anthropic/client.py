@@ -55,14 +55,14 @@ class AnthropicClientAdapter:
     (Bedrock, Vertex, Foundry, …).
 
     Args:
-        client: stays the user's: its key, headers, timeouts and retries hold, and it is never changed nor closed.
-        max_tokens: the upper bound of an answer whose request names none, in tokens: Anthropic wants one. By
-            default what suits the model's family, and 8,192 for a model that is not known.
-        sampling: sends `temperature` and `top_p` with an SDK that has given them up (1.0 and newer), by asking
-            Anthropic's own API for the version that takes them. By default they are ignored there.
+        client: used as it is: its key, headers, timeouts and retries apply, and it is never changed or closed.
+        max_tokens: the upper bound of an answer in tokens, if its request sets none: Anthropic requires one. By
+            default it depends on the model's family, and is 8,192 for an unknown model.
+        sampling: whether to send `temperature` and `top_p` with an SDK that has dropped them (1.0 and newer), using
+            the version of Anthropic's own API that takes them. By default they are ignored there.
 
     Raises:
-        ConfigurationError: `max_tokens` is below 1, or `sampling` is asked of another cloud.
+        ConfigurationError: `max_tokens` is below 1, or `sampling` is used with a client for another cloud.
         UnknownClientError: `client` is something else.
     """
 

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 class GoogleClientAdapter:
     """Answers with a `google.genai.Client`, of the Gemini API or of Google Cloud.
 
-    Such a client has two faces, and is not made for one of them. On the event loop of its user it is asked through
-    `.aio`; on any other, such as the one behind the synchronous door, through its blocking methods in threads, which
-    belong to no loop. Retries and timeouts are the client's own: by default it tries once and waits for ever.
+    Such a client has both asynchronous and blocking methods. On the user's event loop it is called through `.aio`; on
+    any other, such as the one behind the synchronous door, through its blocking methods in threads, which belong to no
+    loop. Retries and timeouts are the client's own: by default it tries once and waits forever.
 
     Args:
-        client: stays the user's: it is never changed nor closed. It is referred to for as long as the adapter lives:
-            a client that nobody refers to closes itself.
+        client: used as it is, and never changed or closed. The adapter keeps a reference to it for as long as it lives:
+            the SDK closes a client that is not referenced any more.
 
     Raises:
         UnknownClientError: `client` is something else.

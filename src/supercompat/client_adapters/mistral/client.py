@@ -35,11 +35,11 @@ _NAMES = frozenset(("Mistral", "MistralAzure", "MistralGCP"))
 class MistralClientAdapter:
     """Answers with a `mistralai.client.Mistral`, or with its siblings for Azure and for Google Cloud.
 
-    An HTTP client that was given to the SDK is used: its `async_client` on its own event loop, else its `client`, in
-    threads. To an SDK client that was given none, connections are opened that close with the client of supercompat.
+    If the SDK was given an HTTP client, that is used: its `async_client` on its own event loop, else its `client`, in
+    threads. If it was given none, connections are opened, which are closed together with supercompat's client.
 
     Args:
-        client: stays the user's: its key, server, retries and timeouts hold, and it is never changed nor closed.
+        client: used as it is: its key, server, retries and timeouts apply, and it is never changed or closed.
 
     Raises:
         UnknownClientError: `client` is something else.
