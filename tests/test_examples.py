@@ -5,6 +5,7 @@ import runpy
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from textwrap import indent
 from typing import Any, cast
 
 import pytest
@@ -370,6 +371,32 @@ def test_the_api_in_an_application_of_ones_own(groq: ScriptedServer, framework: 
         thread = client.beta.threads.create(messages=[{"role": "user", "content": "Hi"}])
         with client.beta.threads.runs.stream(thread_id=thread.id, assistant_id=assistant.id) as stream:
             assert "".join(stream.text_deltas) == "Hello"
+
+
+#: What stands in the page on testing for the code of an application: one run, its calls answered.
+APPLICATION = """
+assistant = client.beta.assistants.create(model="llama-3.3-70b-versatile", tools=TOOLS)
+thread = client.beta.threads.create(messages=[{"role": "user", "content": "How is the weather?"}])
+run = client.beta.threads.runs.create_and_poll(thread_id=thread.id, assistant_id=assistant.id)
+while run.status == "requires_action":
+    calls = run.required_action.submit_tool_outputs.tool_calls
+    outputs = [{"tool_call_id": call.id, "output": "18"} for call in calls]
+    run = client.beta.threads.runs.submit_tool_outputs_and_poll(
+        run_id=run.id, thread_id=thread.id, tool_outputs=outputs
+    )
+assert run.status == "completed", run
+client.close()
+"""
+
+
+@pytest.mark.parametrize(("block", "place"), [(0, "# … the code under test, with this client …"), (1, "...")])
+def test_the_page_on_testing_as_it_is_printed(block: int, place: str) -> None:
+    page = (ROOT / "docs" / "testing.md").read_text()
+    program = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)[block]
+    found = re.search(rf"^( *){re.escape(place)}$", program, re.MULTILINE)
+    assert found
+    printed = program.replace(found[0], indent(APPLICATION, found[1]), 1)
+    exec(printed, {"TOOLS": [{"type": "function", "function": {"name": "get_weather"}}]})
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/server.md"])

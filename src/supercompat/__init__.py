@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from supercompat.options import Options
     from supercompat.run_adapters.completions import CompletionsRunAdapter
     from supercompat.run_adapters.responses import ResponsesRunAdapter
-    from supercompat.server.asgi import asgi_app
+    from supercompat.server.mounting import asgi_app
     from supercompat.server.options import ServerOptions
     from supercompat.storage_adapters.memory import MemoryStorageAdapter
     from supercompat.storage_adapters.prisma import PrismaStorageAdapter
@@ -55,7 +55,7 @@ _HOMES = {
     "ResponsesRunAdapter": "run_adapters.responses",
     "SQLAlchemyStorageAdapter": "storage_adapters.sql",
     "ServerOptions": "server.options",
-    "asgi_app": "server.asgi",
+    "asgi_app": "server.mounting",
     "async_supercompat": "transport.sdk",
     "supercompat": "transport.sdk",
 }

@@ -1,8 +1,9 @@
 """Everything that `supercompat()` can be told beside its three adapters."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from math import inf
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 from supercompat.clock import Clock, SystemClock
 from supercompat.errors import ConfigurationError
@@ -17,6 +18,8 @@ LEAST = {
     "provider_threads": 1,
 }
 
+_TAKEN: Final = {bool: "True or False", int: "a whole number", float: "a number"}
+
 ActiveRunPolicy: TypeAlias = Literal["reject", "wait", "enqueue", "cancel_previous"]
 
 
@@ -27,29 +30,28 @@ class Options:
     Args:
         run_expires_after: seconds after its creation at which a run that has not ended expires.
         lease: seconds within which the runs of a process that died are taken over by another one.
-        on_crash: what becomes of a run that had said something when its process died: it fails, its message is
-            `incomplete`; or it restarts, and what it said is withdrawn.
-        active_run: what becomes of a new run while its thread has an active one: it is refused; or its creation waits
-            for the other one's end; or it is created at once, stands in line as `queued`, and begins when those before
-            it have ended; or the other one is cancelled, and its creation waits for that. A request's header
-            `supercompat-active-run` says it for that request.
-        active_run_wait: seconds for which such a creation waits, at most; 0 is as `"reject"`. It never waits beyond
-            the request's own timeout.
-        drain: seconds for which `close()` waits for running runs before it hands them over (with memory
+        on_crash: what happens to a run that had begun to answer when its process died: it fails and its message
+            is `incomplete`; or it restarts and what it said is withdrawn.
+        active_run: what happens to a new run while its thread has an active one: it is refused; or its creation
+            waits until the other one has ended; or it is created at once as `queued`, and begins when those
+            before it have ended; or the other one is cancelled, and the creation waits for that. The request
+            header `supercompat-active-run` sets it for a single request.
+        active_run_wait: seconds that such a creation waits at most; 0 is the same as `"reject"`. It never waits
+            longer than the request's own timeout.
+        drain: seconds that `close()` waits at most for running runs before it hands them over (with memory
             storage: cancels them).
-        max_concurrent_runs: how many runs may be carried out at once, by this process and, on a server, for one
-            project; a request for one more is a 429 that says when to come back. 0 for no limit.
-        provider_threads: how many calls of a synchronous provider client may be under way at once.
-        strict: whether to refuse what the hosted API refused and we take otherwise: more than 32 messages at the
-            creation of a thread, addresses of images without a usual ending, and requests over HTTP that don't say
-            `OpenAI-Beta: assistants=v2`.
-        fetch_images: whether images that a message gives by http(s) URL are fetched by this process, for providers
-            that take only bytes: from public addresses, within limits of size and time. Otherwise such a message
-            ends the run with an error.
-        clock: what time it is; for tests.
+        max_concurrent_runs: how many runs this process carries out at once (on a server: for one project); a
+            request for one more gets a 429 that says when to retry. 0 for no limit.
+        provider_threads: how many calls of a synchronous provider client may run at once.
+        strict: whether to refuse what only the hosted API refused: more than 32 messages when a thread is
+            created, image URLs without a usual ending, and HTTP requests without `OpenAI-Beta: assistants=v2`.
+        fetch_images: whether this process fetches images that a message gives by http(s) URL, for providers
+            that take only bytes: from public addresses only, with limits on size and time. Otherwise such a
+            message fails the run.
+        clock: where the time comes from; for tests.
 
     Raises:
-        ConfigurationError: a value is out of range.
+        ConfigurationError: a value is of another type, or out of range.
     """
 
     run_expires_after: int = 600
@@ -65,12 +67,36 @@ class Options:
     clock: Clock = field(default_factory=SystemClock)
 
     def __post_init__(self) -> None:
-        for name, least in LEAST.items():
-            if not least <= getattr(self, name) < inf:
-                raise ConfigurationError(f"Options({name}=…) must be at least {least}, and finite.")
+        check_values(self, LEAST)
         if self.on_crash not in ("fail", "restart"):
             raise ConfigurationError('Options(on_crash=…) must be "fail" or "restart".')
         if self.active_run not in get_args(ActiveRunPolicy):
             raise ConfigurationError(
                 'Options(active_run=…) must be "reject", "wait", "enqueue" or "cancel_previous".'
             )
+
+
+def check_values(settings: Any, least: Mapping[str, float]) -> None:
+    """Judges what the fields of a dataclass of settings hold.
+
+    Args:
+        least: the smallest value of each number.
+
+    Raises:
+        ConfigurationError: a value is not of its field's type, or out of range; the message names the field.
+    """
+    owner = type(settings).__name__
+    for each in fields(settings):
+        value = getattr(settings, each.name)
+        if each.type in _TAKEN and not _is_a(each.type, value):
+            raise ConfigurationError(f"{owner}({each.name}=…) takes {_TAKEN[each.type]}, not {value!r}.")
+        if each.name in least and not least[each.name] <= value < inf:
+            raise ConfigurationError(
+                f"{owner}({each.name}=…) must be at least {least[each.name]}, and finite."
+            )
+
+
+def _is_a(kind: Any, value: object) -> bool:
+    if kind is bool or isinstance(value, bool):
+        return kind is type(value)
+    return isinstance(value, (int, float) if kind is float else int)

@@ -395,7 +395,7 @@ class TestClients:
         assert type(adapter_for(client)) is AnthropicClientAdapter
 
     def test_anything_else_is_refused(self):
-        with pytest.raises(UnknownClientError, match="no SDK client"):
+        with pytest.raises(UnknownClientError, match=r"takes an anthropic\.Anthropic"):
             AnthropicClientAdapter(object())  # type: ignore[arg-type]
         with pytest.raises(UnknownClientError, match=r"anthropic\.AsyncAnthropic"):
             adapter_for(object())

@@ -308,6 +308,6 @@ def test_half_a_client_is_refused():
     client = genai.Client(api_key=KEY)
     with pytest.raises(UnknownClientError, match=r"google\.genai\.Client"):
         adapter_for(client.aio)
-    with pytest.raises(UnknownClientError, match="give that itself"):
+    with pytest.raises(UnknownClientError, match=r"the client itself, not its \.aio"):
         GoogleClientAdapter(client.aio)  # pyright: ignore[reportArgumentType]
     client.close()

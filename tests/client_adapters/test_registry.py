@@ -19,7 +19,7 @@ from supercompat.client_adapters.anthropic import AnthropicClientAdapter
 from supercompat.client_adapters.google import GoogleClientAdapter
 from supercompat.client_adapters.groq import GroqClientAdapter
 from supercompat.client_adapters.mistral import MistralClientAdapter
-from supercompat.client_adapters.openai import OpenAIClientAdapter
+from supercompat.client_adapters.openai import AzureOpenAIClientAdapter, OpenAIClientAdapter
 from supercompat.client_adapters.registry import REGISTRY, Row, adapter_for
 from supercompat.errors import ConfigurationError, UnknownClientError
 from tests.client_adapters.dialects import DIALECTS
@@ -116,13 +116,39 @@ def test_a_class_is_refused(client: object):
         adapter_for(client)
 
 
-@pytest.mark.parametrize("make", [OpenAIClientAdapter, GroqClientAdapter])
-def test_an_adapter_refuses_what_it_can_t_wrap(make: Any):
-    with pytest.raises(UnknownClientError, match=r"builtins\.object is no SDK client"):
-        make(object())
+@pytest.mark.parametrize(
+    ("adapter", "client", "said"),
+    [
+        (OpenAIClientAdapter, object(), r"takes an openai\.OpenAI or AsyncOpenAI, not builtins\.object"),
+        (OpenAIClientAdapter, openai.OpenAI, r"takes an openai\.OpenAI .* not the class OpenAI"),
+        (OpenAIClientAdapter, anthropic.Anthropic(api_key="test"), r"not anthropic\.Anthropic"),
+        (GroqClientAdapter, anthropic.AsyncAnthropic(api_key="test"), r"takes a groq\.Groq or AsyncGroq"),
+        (AzureOpenAIClientAdapter, openai.OpenAI(api_key="test"), r"takes an openai\.AzureOpenAI"),
+        (
+            AnthropicClientAdapter,
+            openai.OpenAI(api_key="test"),
+            r"takes an anthropic\.Anthropic .*, not openai",
+        ),
+        (AnthropicClientAdapter, groq.Groq(api_key="test"), r"not groq\.Groq"),
+        (MistralClientAdapter, openai.OpenAI(api_key="test"), r"takes a mistralai\.client\.Mistral"),
+        (GoogleClientAdapter, openai.OpenAI(api_key="test"), r"takes a google\.genai\.Client"),
+    ],
+    ids=lambda each: type(each).__module__ if not isinstance(each, (str, type)) else None,
+)
+def test_an_adapter_refuses_what_it_can_t_wrap(adapter: Any, client: Any, said: str):
+    with pytest.raises(UnknownClientError, match=said):
+        adapter(client)
 
 
-@pytest.mark.parametrize("option", [{"forced_tool_choice": "yes"}, {"max_tokens_field": "limit"}])
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"forced_tool_choice": "yes"},
+        {"max_tokens_field": "limit"},
+        {"context_window": 0},
+        {"context_window": "32k"},
+    ],
+)
 def test_options_that_do_not_exist(option: dict[str, Any]):
     with pytest.raises(ConfigurationError, match=next(iter(option))):
         OpenAIClientAdapter(openai.OpenAI(api_key="test"), **option)

@@ -10,6 +10,7 @@ import pytest
 from supercompat import (
     MemoryStorageAdapter,
     Options,
+    ServerOptions,
     SQLAlchemyStorageAdapter,
     async_supercompat,
     supercompat,
@@ -44,12 +45,23 @@ def test_a_client_that_no_adapter_fits(make: Callable[..., Any], client: object)
         ({"storage": MemoryStorageAdapter}, "not the class MemoryStorageAdapter"),
         ({"run_adapter": "completions"}, "run_adapter= takes"),
         ({"models": ["gpt-4o"]}, "models= takes a mapping"),
+        ({"models": {"gpt-4o": None}}, "models= has None where the name of a model belongs"),
         ({"options": {"drain": 1}}, "options= takes Options"),
+        ({"drain": 1}, r"options=Options\(drain=…\)"),
     ],
 )
 def test_other_arguments(make: Callable[..., Any], given: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         make(client=ScriptedModel(), **given)
+
+
+@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize(
+    ("mapping", "said"), [({}, "empty mapping"), ({3: ScriptedModel()}, "client= has 3 where the name")]
+)
+def test_a_mapping_that_leads_nowhere(make: Callable[..., Any], mapping: dict[Any, Any], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        make(client=mapping)
 
 
 @pytest.mark.parametrize("make", MAKERS)
@@ -69,12 +81,26 @@ def test_an_unknown_argument_is_the_sdks_to_refuse(make: Callable[..., Any]) -> 
         {"active_run": "queue"},
         {"active_run_wait": -1},
         {"active_run_wait": float("nan")},
+        {"drain": None},
+        {"lease": True},
+        {"max_concurrent_runs": 1.5},
+        {"run_expires_after": "600"},
+        {"strict": "no"},
     ],
 )
 def test_options_out_of_range(given: dict[str, Any]) -> None:
     (name,) = given
     with pytest.raises(ConfigurationError, match=name):
         Options(**given)
+
+
+@pytest.mark.parametrize(
+    "given", [{"max_body": "16 MB"}, {"keep_alive": 0}, {"cors_origins": "https://a.example"}]
+)
+def test_options_of_the_server_out_of_range(given: dict[str, Any]) -> None:
+    (name,) = given
+    with pytest.raises(ConfigurationError, match=rf"ServerOptions\({name}=…\)"):
+        ServerOptions(**given)
 
 
 @pytest.mark.parametrize("url", ["oracle://localhost/db", "mysql://localhost/db", "assistants.db", ""])

@@ -62,6 +62,28 @@ def test_each_name_is_defined_where_it_is_said_to_be() -> None:
         assert named.__doc__, name
 
 
+def test_every_name_is_there_without_any_extra() -> None:
+    program = """
+import importlib, importlib.util, sys
+
+def found(name, package=None, find=importlib.util.find_spec):
+    return None if name in MISSING else find(name, package)
+
+MISSING = ("anthropic", "google", "greenlet", "groq", "mistralai", "psycopg", "rich", "starlette", "uvicorn")
+sys.modules.update(dict.fromkeys(MISSING))
+importlib.util.find_spec = found
+from supercompat import *
+from supercompat.testing import ScriptedModel
+try:
+    asgi_app(client=ScriptedModel())
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("MissingExtraError starlette")
+    assert "supercompat[server]" in done.stdout
+
+
 def test_what_is_not_there() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'Supercompat'"):
         supercompat.Supercompat  # noqa: B018

@@ -106,8 +106,8 @@ def test_the_commands(empty_postgres_url: str, capsys: pytest.CaptureFixture[str
     words = ["--prisma", "--database", empty_postgres_url]
     for command, said in (
         ("current", f"none (this release needs {RELEASE.head})"),
-        ("upgrade", f"The tables are of revision {RELEASE.head} now."),
-        ("upgrade", f"The tables were of revision {RELEASE.head} already."),
+        ("upgrade", f"The tables now have revision {RELEASE.head}."),
+        ("upgrade", f"The tables already had revision {RELEASE.head}."),
         ("current", f"{RELEASE.head} (the newest)"),
     ):
         assert main(["db", command, *words]) == 0

@@ -123,7 +123,7 @@ def test_a_port_that_is_taken(
         port = taken.getsockname()[1]
         assert main(["serve", "--port", str(port)]) == 1
     said = capsys.readouterr().err
-    assert said.startswith(f"supercompat: 127.0.0.1:{port} can't be listened on: Address already in use")
+    assert said.startswith(f"supercompat: Can't listen on 127.0.0.1:{port}: Address already in use")
 
 
 @pytest.mark.parametrize("package", ["starlette", "uvicorn"])

@@ -165,7 +165,7 @@ async def test_a_file_that_is_no_database(tmp_path: Path, content: bytes) -> Non
 async def test_a_folder_in_the_place_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "rows.db").mkdir()
     store = open_file(tmp_path)
-    with pytest.raises(StorageError, match="unable to open"):
+    with pytest.raises(StorageError, match=r"unable to open .* able to write the file and its folder"):
         await store.transact(lambda tx: None)
     await store.aclose()
 

@@ -158,7 +158,7 @@ async def test_an_older_revision_of_postgresql_says_what_to_run(
     with pytest.raises(SchemaError) as raised:
         await store.transact(lambda tx: None)
     assert str(raised.value) == (
-        f"The tables are of revision {revision}, this release of supercompat needs {schema.HEAD}. "
+        f"The tables have revision {revision}, but this release of supercompat needs {schema.HEAD}. "
         f"Run: supercompat db upgrade --database {empty_postgres_url}"
     )
     await store.aclose()
@@ -303,8 +303,8 @@ def test_the_commands(empty_url: str, capsys: pytest.CaptureFixture[str]) -> Non
         return capsys.readouterr().out
 
     assert said("current") == f"none (this release needs {schema.HEAD})\n"
-    assert said("upgrade") == f"The tables are of revision {schema.HEAD} now.\n"
-    assert said("upgrade") == f"The tables were of revision {schema.HEAD} already.\n"
+    assert said("upgrade") == f"The tables now have revision {schema.HEAD}.\n"
+    assert said("upgrade") == f"The tables already had revision {schema.HEAD}.\n"
     assert said("current") == f"{schema.HEAD} (the newest)\n"
 
 
@@ -317,7 +317,7 @@ def test_the_commands_on_an_older_revision(
     assert main(["db", "upgrade", "--database", empty_url]) == 0
     assert capsys.readouterr().out == (
         f"{revision} (this release needs {schema.HEAD})\n"
-        f"The tables are of revision {schema.HEAD} now, and were of {revision}.\n"
+        f"The tables now have revision {schema.HEAD}, instead of {revision}.\n"
     )
 
 
@@ -337,7 +337,7 @@ def test_the_database_of_the_environment(
 @pytest.mark.parametrize(
     ("database", "message"),
     [
-        ([], "Which database? Say it with --database URL"),
+        ([], "Which database? Name it with --database URL"),
         (["--database", "postgresql://me:s3cret@127.0.0.1:1/db"], "database db at 127.0.0.1:1: "),
         (["--database", "mysql://me:s3cret@127.0.0.1:1/db"], "'mysql' are not served"),
         (["--database", "sqlite:///no/such/folder/a.db", "--schema", "x"], "no such options for SQLite"),

@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from supercompat.client_adapters.fetch import ImageFetcher
 from supercompat.client_adapters.threads import ProviderThreads
+from supercompat.errors import ConfigurationError, UnknownClientError
 from supercompat.model.events import ModelEvent
 from supercompat.model.request import ModelRequest
 
@@ -163,3 +164,23 @@ class ClientAdapter(Protocol):
             images: fetches those that the provider takes only as bytes; None for one with default limits.
         """
         ...
+
+
+def check_tokens(option: str, given: object) -> None:
+    """Judges what was given for an option that is a number of tokens, and may be None.
+
+    Raises:
+        ConfigurationError: it is no whole number, or below 1.
+    """
+    if given is not None and not (isinstance(given, int) and given >= 1):
+        raise ConfigurationError(f"{option}= must be a whole number of tokens, at least 1.")
+
+
+def unknown_client(client: object, wanted: str) -> UnknownClientError:
+    """The error of an adapter that was given something else than `wanted`, such as `a groq.Groq or AsyncGroq`."""
+    if isinstance(client, type):
+        return UnknownClientError(
+            f"This adapter takes {wanted}: an instance, not the class {client.__qualname__}."
+        )
+    kind = type(client)
+    return UnknownClientError(f"This adapter takes {wanted}, not {kind.__module__}.{kind.__qualname__}.")

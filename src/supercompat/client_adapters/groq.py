@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from supercompat.client_adapters.base import ResponsesSupport
+from supercompat.client_adapters.base import ResponsesSupport, unknown_client
 from supercompat.client_adapters.completions import CompletionsConnection, Quirks
 from supercompat.client_adapters.fetch import ImageFetcher
 from supercompat.client_adapters.responses import ResponsesQuirks
-from supercompat.client_adapters.stainless import is_asynchronous
+from supercompat.client_adapters.stainless import has_chat
 from supercompat.client_adapters.threads import ProviderThreads
 
 if TYPE_CHECKING:
@@ -47,14 +47,15 @@ class GroqClientAdapter:
     An answer that has to fit a JSON schema is not streamed, since Groq refuses the two together: it comes at once.
 
     Args:
-        client: stays the user's: its key, headers, timeouts and retries hold, and it is never closed.
+        client: used as it is: its key, headers, timeouts and retries apply, and it is never closed.
 
     Raises:
         UnknownClientError: `client` is something else.
     """
 
     def __init__(self, client: "Groq | AsyncGroq") -> None:
-        is_asynchronous(client)
+        if not has_chat(client):
+            raise unknown_client(client, "a groq.Groq or AsyncGroq")
         self._client = client
 
     @property

@@ -3,14 +3,14 @@
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from supercompat.client_adapters.base import ResponsesSupport
+from supercompat.client_adapters.base import ResponsesSupport, check_tokens, unknown_client
 from supercompat.client_adapters.completions import CompletionsConnection, ForcedToolChoice, Quirks
 from supercompat.client_adapters.fetch import ImageFetcher
 from supercompat.client_adapters.openai_wire import MaxTokensField
 from supercompat.client_adapters.responses import ResponsesQuirks
-from supercompat.client_adapters.stainless import is_asynchronous
+from supercompat.client_adapters.stainless import has_chat
 from supercompat.client_adapters.threads import ProviderThreads
-from supercompat.errors import ConfigurationError, UnknownClientError
+from supercompat.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from openai import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI
@@ -29,16 +29,16 @@ class OpenAIClientAdapter:
     """Answers with an `openai.OpenAI` or `AsyncOpenAI`, of any `base_url`.
 
     Args:
-        client: stays the user's: its key, headers, timeouts and retries hold, and it is never closed.
+        client: used as it is: its key, headers, timeouts and retries apply, and it is never closed.
         forced_tool_choice: `json_schema` for a server that ignores `tool_choice` but enforces JSON schemas, such
-            as llama.cpp: a call that the model has to make is asked for as JSON, and turned back into a call.
-        max_tokens_field: what the server calls the upper bound of an answer. By default
+            as llama.cpp: a call that the model has to make is requested as JSON and turned back into a call.
+        max_tokens_field: the server's name for the upper bound of an answer. By default
             `max_completion_tokens` for OpenAI and Azure, `max_tokens` for any other host.
-        context_window: how many tokens the server's models take, prompt and answer together: what a thread is
-            shortened to. By default what is known of the model's family, 8,192 for an unknown one.
+        context_window: how many tokens the server's models take, prompt and answer together; threads are shortened
+            to fit. By default what is known of the model's family, 8,192 for an unknown one.
 
     Raises:
-        ConfigurationError: an option is none of these.
+        ConfigurationError: an option has another value.
         UnknownClientError: `client` is something else.
     """
 
@@ -50,13 +50,13 @@ class OpenAIClientAdapter:
         max_tokens_field: MaxTokensField | None = None,
         context_window: int | None = None,
     ) -> None:
+        if not has_chat(client):
+            raise unknown_client(client, "an openai.OpenAI or AsyncOpenAI")
         if forced_tool_choice not in ("native", "json_schema"):
             raise ConfigurationError("forced_tool_choice= must be 'native' or 'json_schema'.")
         if max_tokens_field not in (None, "max_tokens", "max_completion_tokens"):
             raise ConfigurationError("max_tokens_field= must be 'max_tokens' or 'max_completion_tokens'.")
-        if context_window is not None and context_window < 1:
-            raise ConfigurationError("context_window= must be at least 1.")
-        is_asynchronous(client)
+        check_tokens("context_window", context_window)
         self._context_window = context_window
         self._client = client
         self._forced_tool_choice: ForcedToolChoice = forced_tool_choice
@@ -83,8 +83,8 @@ class AzureOpenAIClientAdapter(OpenAIClientAdapter):
     """Answers with an `openai.AzureOpenAI` or `AsyncAzureOpenAI`. A model's name is that of a deployment.
 
     Args:
-        client: stays the user's: its key or token, endpoint, timeouts and retries hold, and it is never
-            closed.
+        client: used as it is: its key or token, endpoint, timeouts and retries apply, and it is
+            never closed.
         context_window: as for `OpenAIClientAdapter`: deployments often have names that say nothing of their model.
 
     Raises:
@@ -96,8 +96,7 @@ class AzureOpenAIClientAdapter(OpenAIClientAdapter):
         self, client: "AzureOpenAI | AsyncAzureOpenAI", *, context_window: int | None = None
     ) -> None:
         if not any(kind.__name__ == "BaseAzureClient" for kind in type(client).__mro__):
-            kind = type(client)
-            raise UnknownClientError(f"{kind.__module__}.{kind.__qualname__} is no client for Azure OpenAI.")
+            raise unknown_client(client, "an openai.AzureOpenAI or AsyncAzureOpenAI")
         super().__init__(client, max_tokens_field="max_completion_tokens", context_window=context_window)
 
     @property

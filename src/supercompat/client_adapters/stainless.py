@@ -15,7 +15,6 @@ from typing import Any, Protocol, cast
 from supercompat.client_adapters.chunks import Piece, chunks_of, close
 from supercompat.client_adapters.errors import error_in_answer, provider_errors
 from supercompat.client_adapters.threads import Call, ProviderThreads, watch
-from supercompat.errors import UnknownClientError
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +82,20 @@ class Channel:
         await self._transfer.aclose()
 
 
-def is_asynchronous(client: object) -> bool:
-    """Whether the client's methods are to be awaited.
+def is_stainless(client: object) -> bool:
+    """Whether it is a client of such an SDK, synchronous or asynchronous."""
+    return any(kind.__name__ in ("SyncAPIClient", "AsyncAPIClient") for kind in type(client).__mro__)
 
-    Raises:
-        UnknownClientError: it is no client of such an SDK.
-    """
-    names = {kind.__name__ for kind in type(client).__mro__}
-    if names.isdisjoint(("SyncAPIClient", "AsyncAPIClient")):
-        kind = type(client)
-        raise UnknownClientError(
-            f"{kind.__module__}.{kind.__qualname__} is no SDK client that fits this adapter."
-        )
-    return "AsyncAPIClient" in names
+
+def is_asynchronous(client: object) -> bool:
+    """Whether the client's methods are to be awaited."""
+    return any(kind.__name__ == "AsyncAPIClient" for kind in type(client).__mro__)
+
+
+def has_chat(client: object) -> bool:
+    """Whether it is a client of such an SDK that has chat completions. Looks without loading them: the attribute is a
+    property of the class, or, in the oldest releases, a member of the client."""
+    return is_stainless(client) and (hasattr(type(client), "chat") or "chat" in vars(client))
 
 
 class _Transfer(Protocol):

@@ -1,7 +1,7 @@
-"""The API as an ASGI application: for `supercompat serve`, and to be mounted in one's own."""
+"""The ASGI application, for `supercompat serve` and for `asgi_app()`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import cache
 from typing import TypeAlias
@@ -15,13 +15,9 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from supercompat.options import Options
-from supercompat.run_adapters.base import RunAdapter
 from supercompat.server.api import Api
-from supercompat.server.doors import Doors, OneDoor
+from supercompat.server.doors import Doors
 from supercompat.server.options import ServerOptions
-from supercompat.storage_adapters.protocol import StorageAdapter
-from supercompat.transport.sdk import compose
 
 #: Makes the application stop: new requests are refused, and the task ends when runs were waited for or handed over.
 #: Cancelled, it hands them over at once.
@@ -29,30 +25,6 @@ Stop: TypeAlias = Callable[[], asyncio.Task[None]]
 
 #: Seconds within which the database has to answer: Kubernetes, for one, waits no longer.
 PROBED_WITHIN = 0.9
-
-
-def asgi_app(
-    *,
-    client: object,
-    storage: StorageAdapter | None = None,
-    run_adapter: RunAdapter | None = None,
-    models: Mapping[str, str] | None = None,
-    options: Options | None = None,
-    server: ServerOptions | None = None,
-) -> Starlette:
-    """The API as an ASGI application, by itself or mounted in one of Starlette or FastAPI.
-
-    Nothing is started before the first request, since a mounted application is not told when the server starts; it
-    ends with its event loop. Nobody is asked for a key: that is up to the application in which this one is mounted.
-
-    Args:
-        client, storage, run_adapter, models, options: as for `supercompat()`.
-        server: settings of the network's side.
-
-    Raises:
-        ConfigurationError: something given can't work.
-    """
-    return application(OneDoor(compose(client, storage, run_adapter, models, options)), server)
 
 
 def application(

@@ -75,18 +75,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_db(commands: Any) -> None:
-    db: argparse.ArgumentParser = commands.add_parser("db", help="make or upgrade the tables of a database")
+    db: argparse.ArgumentParser = commands.add_parser("db", help="create or upgrade the tables of a database")
     actions = db.add_subparsers(title="commands", metavar="COMMAND", required=True)
     upgrade = actions.add_parser(
         "upgrade",
-        help="make the tables, or bring them up to date",
-        description="Makes the tables, or brings them up to date, in one transaction. Several processes may do it at "
-        "once. An SQLite file is upgraded by its first use, too; a PostgreSQL database only here.",
+        help="create the tables, or upgrade them",
+        description="Creates the tables, or upgrades them, in one transaction. Several processes may do so at once. "
+        "An SQLite file is also upgraded on first use; a PostgreSQL database only by this command.",
     )
     current = actions.add_parser(
         "current",
-        help="say of which revision the tables are",
-        description="Says of which revision the tables are, and of which this release needs them. Changes nothing.",
+        help="show the revision of the tables",
+        description="Shows which revision the tables have, and which one this release needs. Changes nothing.",
     )
     for action, command in ((upgrade, "upgrade"), (current, "current")):
         action.add_argument(
@@ -98,13 +98,13 @@ def _add_db(commands: Any) -> None:
         action.add_argument(
             "--schema",
             metavar="NAME",
-            help="the schema of PostgreSQL that has the tables; made if it is missing",
+            help="the PostgreSQL schema with the tables; created if it is missing",
         )
         action.add_argument(
             "--prisma",
             action="store_true",
-            help="the database has the tables of a Node application that uses Prisma: what is made are side tables for "
-            "them, in the schema 'supercompat'; --schema then names the one with Prisma's tables",
+            help="the database has the tables of a Node application that uses Prisma: create side tables for them, in "
+            "the schema 'supercompat'; --schema then names the schema with Prisma's tables",
         )
         action.set_defaults(command=_db, action=command)
 
@@ -112,7 +112,7 @@ def _add_db(commands: Any) -> None:
 def _db(arguments: argparse.Namespace) -> int:
     if not arguments.database:
         raise ConfigurationError(
-            f"Which database? Say it with --database URL, or in the variable {DATABASE}."
+            f"Which database? Name it with --database URL, or in the variable {DATABASE}."
         )
     adapter, newest = _tables(arguments)
     # psycopg can't use the loop that is Windows' default.
@@ -123,9 +123,9 @@ def _db(arguments: argparse.Namespace) -> int:
     if arguments.action == "current":
         said = f"{found or 'none'} ({'the newest' if found == newest else f'this release needs {newest}'})"
     elif found == newest:
-        said = f"The tables were of revision {newest} already."
+        said = f"The tables already had revision {newest}."
     else:
-        said = f"The tables are of revision {newest} now{f', and were of {found}' if found else ''}."
+        said = f"The tables now have revision {newest}{f', instead of {found}' if found else ''}."
     sys.stdout.write(f"{said}\n")
     return 0
 

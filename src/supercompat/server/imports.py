@@ -29,11 +29,11 @@ def add(commands: Any) -> None:
     """Add the command to those of `supercompat`."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "import",
-        help="copy conversations from elsewhere, every id kept",
+        help="copy conversations from another system, keeping every id",
         description="Copies assistants, threads, messages, runs and steps into the tables of a database, with their "
-        "ids. The source is only read. What is there already stays as it is, so that an import that was interrupted "
-        "goes on when it is begun again. The exit code is 0 if the copy has everything as it is at the source, else 1: "
-        "each line on stderr says what is missing, or is another now.",
+        "ids. The source is only read. What is already in the copy stays as it is, so an interrupted import "
+        "continues when it is run again. The exit code is 0 if the copy matches the source, else 1: each line on "
+        "stderr then says what is missing or different.",
     )
     sources = parser.add_mutually_exclusive_group(required=True)
     sources.add_argument(
@@ -41,30 +41,32 @@ def add(commands: Any) -> None:
         metavar="URL",
         nargs="?",
         const="",
-        help="the PostgreSQL database with the tables that Prisma made, '?schema=NAME' for one that is not the "
-        f"connection's own (without a URL: the variable {PRISMAS_DATABASE})",
+        help="the PostgreSQL database with the tables that Prisma made; add '?schema=NAME' if they are not in the "
+        f"connection's default schema (without a URL: the variable {PRISMAS_DATABASE})",
     )
     parser.add_argument(
         "--database",
         metavar="URL",
         default=os.environ.get(DATABASE),
-        help=f"to where: 'sqlite:///FILE' or 'postgresql://USER:PASSWORD@HOST/NAME' (default: the variable {DATABASE})",
+        help=f"target: 'sqlite:///FILE' or 'postgresql://USER:PASSWORD@HOST/NAME' (default: the variable {DATABASE})",
     )
-    parser.add_argument("--schema", metavar="NAME", help="the schema of PostgreSQL that has the tables")
+    parser.add_argument("--schema", metavar="NAME", help="the PostgreSQL schema with the tables")
     parser.add_argument(
         "--project", metavar="NAME", default="default", help="the project to copy to (default: default)"
     )
     parser.add_argument(
         "--end-runs",
         action="store_true",
-        help="copy runs that are under way as failed; without it their threads are left out",
+        help="copy runs in progress as failed; without it their threads are left out",
     )
     parser.set_defaults(command=_import)
 
 
 def _import(arguments: argparse.Namespace) -> int:
     if not arguments.database:
-        raise ConfigurationError(f"To where? Say it with --database URL, or in the variable {DATABASE}.")
+        raise ConfigurationError(
+            f"Import into which database? Name it with --database URL, or in the variable {DATABASE}."
+        )
     if arguments.database.partition(":")[2] in ("//", "///", "///:memory:"):
         raise ConfigurationError(
             "A copy in memory would end with the command. Write 'sqlite:///' and a file."
@@ -83,7 +85,7 @@ def _prisma(arguments: argparse.Namespace) -> "PrismaSource":
     url = arguments.from_prisma or os.environ.get(PRISMAS_DATABASE)
     if not url:
         raise ConfigurationError(
-            f"From where? Say it with --from-prisma URL, or in the variable {PRISMAS_DATABASE}."
+            f"Import from which database? Name it with --from-prisma URL, or in the variable {PRISMAS_DATABASE}."
         )
     from supercompat.storage_adapters.prisma.source import PrismaSource
 

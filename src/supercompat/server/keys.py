@@ -24,8 +24,8 @@ def add(commands: Any) -> None:
     create = actions.add_parser(
         "create",
         help="make a key for a project",
-        description="Makes an API key and prints it: this once, for only its SHA-256 is stored. Whoever has it can use "
-        "what belongs to the project, and nothing else. The first key closes the server to everybody without one.",
+        description="Makes an API key and prints it, this once: only its SHA-256 is stored. It gives access to what "
+        "belongs to the project, and to nothing else. The first key closes the server to everybody without one.",
     )
     create.add_argument("--project", metavar="NAME", default=DEFAULT, help=f"(default: {DEFAULT})")
     create.add_argument("--name", metavar="TEXT", default="", help="what the key is for; shown by 'list'")
@@ -34,9 +34,9 @@ def add(commands: Any) -> None:
     listing.set_defaults(command=_list)
     revoke = actions.add_parser(
         "revoke",
-        help="make a key useless",
-        description=f"Makes a key useless, within {LIFE:.0f} seconds on all servers that use this database. What it "
-        "has begun goes on.",
+        help="revoke a key",
+        description=f"Revokes a key, within {LIFE:.0f} seconds on all servers that use this database. Runs and "
+        "streams that it started go on.",
     )
     revoke.add_argument("id", metavar="ID", help="as 'list' shows it: key_…")
     revoke.set_defaults(command=_revoke)

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
 from typing import Final
 
 from supercompat.errors import ConfigurationError
+from supercompat.options import check_values
 
 #: The smallest value of each number.
 LEAST = {"max_body": 1, "request_timeout": 1, "requests_per_minute": 0, "keep_alive": 1}
@@ -19,18 +19,18 @@ class ServerOptions:
     """Settings of the API over HTTP, frozen.
 
     Args:
-        max_body: bytes that the body of a request may have; more is a 413.
-        request_timeout: seconds until an answer, or a stream, has to begin; then the request is a 504, while what it
-            asked for goes on. The body of a request has to arrive within them, too.
-        requests_per_minute: how many requests one API key may make in a minute, in each worker process; more are a
-            429 that says when to come back. 0 for no limit. Where no keys are needed, all callers are one.
-        keep_alive: seconds without an event after which a stream says a comment, so that no proxy takes it for dead.
-        cors_origins: web origins, as `https://app.example.com`, whose pages may use the API; `*` for all. None are
-            allowed by default: a key in a web page is everybody's.
-        access_log: whether each request is logged: its method, path, status, time and id, never keys or bodies.
+        max_body: the largest request body, in bytes; a larger one gets a 413.
+        request_timeout: seconds within which a request's body has to arrive and its answer or stream has to
+            begin; a late answer becomes a 504, while the work goes on.
+        requests_per_minute: how many requests one API key may make per minute, in each worker process; more get
+            a 429 that says when to retry. 0 for no limit. Without keys all callers count as one.
+        keep_alive: seconds of silence after which a stream sends a comment, so that no proxy takes it for dead.
+        cors_origins: web origins, such as `https://app.example.com`, whose pages may use the API; `*` for all.
+            By default none, since everybody can read a key in a web page.
+        access_log: whether to log each request: its method, path, status, time and id, never keys or bodies.
 
     Raises:
-        ConfigurationError: a value is out of range.
+        ConfigurationError: a value is of another type, or out of range.
     """
 
     max_body: int = 16 * 1024 * 1024
@@ -41,9 +41,10 @@ class ServerOptions:
     access_log: bool = True
 
     def __post_init__(self) -> None:
-        for name, least in LEAST.items():
-            if not least <= getattr(self, name) < inf:
-                raise ConfigurationError(f"ServerOptions({name}=…) must be at least {least}, and finite.")
+        check_values(self, LEAST)
+        # A text is a sequence too, of letters.
+        if isinstance(self.cors_origins, str):
+            raise ConfigurationError("ServerOptions(cors_origins=…) takes a list of web origins, not a text.")
         for origin in self.cors_origins:
             if not _ORIGIN.fullmatch(origin):
                 raise ConfigurationError(

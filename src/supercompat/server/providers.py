@@ -138,14 +138,14 @@ class Providers:
             return next(iter(self._tables))
         if self._tables:
             names = ", ".join(self._tables)
-            raise ConfigurationError(f"Which provider answers? Say it with --provider or --routes: {names}.")
+            raise ConfigurationError(f"Which provider answers? Name it with --provider or --routes: {names}.")
         found = [name for name, kind in KINDS.items() if kind.is_set(self._environment)]
         if len(found) == 1:
             return found[0]
         if found:
             names = " and ".join(KINDS[name].keys[0] for name in found)
             raise ConfigurationError(
-                f"Which provider answers? {names} are set. Say it with --provider {' or --provider '.join(found)}, or "
+                f"Which provider answers? {names} are set. Name it with --provider {' or --provider '.join(found)}, or "
                 "with --routes."
             )
         names = ", ".join(kind.keys[0] for kind in KINDS.values())

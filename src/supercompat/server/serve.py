@@ -47,9 +47,9 @@ def add(commands: Any) -> None:
     serve: argparse.ArgumentParser = commands.add_parser(
         "serve",
         help="serve the API over HTTP, for OpenAI's SDKs in any language",
-        description=f"Serves the API on http://127.0.0.1:8000/v1. Each setting can be written into {FILE}, by its name "
-        "with '_' for '-', or into the variable that is named, or given as a flag: later wins. API keys come from the "
-        "environment or from files: a provider's usual variable, as GROQ_API_KEY, or GROQ_API_KEY_FILE. "
+        description=f"Serves the API on http://127.0.0.1:8000/v1. Set each option in {FILE} (with '_' for "
+        "'-'), in the environment variable shown, or by its flag; the later wins. API keys come from the environment "
+        "or from files: a provider's usual variable, such as GROQ_API_KEY, or GROQ_API_KEY_FILE. "
         "Needs the extra: pip install 'supercompat[server]'",
     )
     serve.add_argument("--demo", action="store_true", help="let a small local model answer: no key needed")
@@ -217,7 +217,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
     try:
         listener = listen(host, port)
     except OSError as error:
-        raise ConfigurationError(f"{host}:{port} can't be listened on: {error.strerror or error}.") from None
+        raise ConfigurationError(f"Can't listen on {host}:{port}: {error.strerror or error}.") from None
     with listener:
         place = f"[{host}]" if ":" in host else host
         _say(f"Serving on http://{place}:{listener.getsockname()[1]}/v1")

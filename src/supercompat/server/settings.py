@@ -37,20 +37,21 @@ class Serving:
     """What is served, where, and by whom.
 
     Args:
-        host: the address to listen on; without API keys it has to be this machine's own.
-        port: its port; 0 for a free one, which is printed.
-        database_url: where everything is kept: `sqlite:///FILE`, or `postgresql://USER:PASSWORD@HOST/NAME`, whose
-            tables are made by `supercompat db upgrade`.
-        database_schema: the schema of PostgreSQL that has the tables, if it is not the first of the search path.
-        workers: how many processes serve; more than one with PostgreSQL only.
-        provider: who answers: `openai`, `azure`, `groq`, `anthropic`, `mistral`, `google`, each with the key in its
-            usual variable, or a name below `[providers]` in the file. By default the only one that there is.
-        models: model aliases: the name that assistants use, and the one that the provider knows, as in
+        host: the address to listen on; without API keys it must be a loopback address.
+        port: the port to listen on; 0 for a free one, which is printed.
+        database_url: where everything is kept: `sqlite:///FILE`, or `postgresql://USER:PASSWORD@HOST/NAME`,
+            whose tables `supercompat db upgrade` creates.
+        database_schema: the PostgreSQL schema with the tables, if it is not the first of the search path.
+        workers: how many processes serve; more than one needs PostgreSQL.
+        provider: who answers: `openai`, `azure`, `groq`, `anthropic`, `mistral` or `google`, each with the key
+            in its usual variable, or a name from `[providers]` in the file. By default the only one that is
+            configured.
+        models: model aliases, from the name that assistants use to the one that the provider knows:
             `gpt-4o=llama-3.3-70b-versatile`.
-        routes: who answers for which models, as in `claude-*=anthropic,*=groq`; the first match wins.
-        run_adapter: how runs are carried out: through chat completions, or through the provider's Responses API,
-            with its own tools.
-        background: whether runs through the Responses API go on at the provider when this process ends.
+        routes: who answers for which models: `claude-*=anthropic,*=groq`; the first match wins.
+        run_adapter: how runs are carried out: through chat completions, or through the provider's Responses API
+            with its hosted tools.
+        background: whether the provider continues a run through the Responses API when this process ends.
     """
 
     host: str = "127.0.0.1"

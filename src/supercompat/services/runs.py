@@ -220,7 +220,7 @@ class Runs:
             tx.runs.put(row, expected=("requires_action",))
             return row, step
 
-        def begin(answered: tuple[RunRow, RunStep]) -> Run | Frames:
+        def begin(answered: tuple[RunRow, Row[RunStep]]) -> Run | Frames:
             row, step = answered
             opening = [
                 AssistantEvent("thread.run.step.completed", shown_step(step, row.private)),

@@ -1,7 +1,9 @@
 """Makes the openai clients whose calls are answered in process."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from functools import partial
+from itertools import chain
 from typing import Any, cast
 
 import openai
@@ -87,6 +89,7 @@ def compose(
     _check("run_adapter", run_adapter, RunAdapter, "a run adapter such as CompletionsRunAdapter()")
     _check("models", models, Mapping, "a mapping such as {'gpt-4o': 'llama-3.3-70b-versatile'}")
     _check("options", options, Options, "Options(…)")
+    _check_names("models", chain(models or (), (models or {}).values()))
     options = options or Options()
     routes, run_adapter = _routes(client), run_adapter or CompletionsRunAdapter()
     run_adapter.check(routes)
@@ -110,9 +113,18 @@ def _check(name: str, given: object, kind: type, wanted: str) -> None:
         raise ConfigurationError(f"{name}= takes {wanted}, not {shown}.")
 
 
+def _check_names(name: str, models: Iterable[object]) -> None:
+    for each in models:
+        if not isinstance(each, str):
+            raise ConfigurationError(f"{name}= has {each!r} where the name of a model belongs.")
+
+
 def _routes(client: object) -> dict[str, ClientAdapter]:
     if isinstance(client, Mapping):
         chosen = cast("Mapping[str, object]", client)
+        if not chosen:
+            raise ConfigurationError("client= is an empty mapping: nobody would answer for any model.")
+        _check_names("client", chosen)
         return {pattern: adapter_for(each) for pattern, each in chosen.items()}
     return {"*": adapter_for(client)}
 
@@ -122,6 +134,8 @@ def _sdk_options(given: dict[str, Any]) -> dict[str, Any]:
         raise ConfigurationError(
             "supercompat() makes the http_client itself: it is where calls are answered."
         )
+    for name in given.keys() & {each.name for each in fields(Options)}:
+        raise ConfigurationError(f"{name}= is one of the options: give options=Options({name}=…).")
     return {"api_key": "supercompat", "base_url": BASE_URL, **given}
 
 

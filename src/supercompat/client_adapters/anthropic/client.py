@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from supercompat.client_adapters.anthropic.families import family_of
 from supercompat.client_adapters.anthropic.request import origin_of, request_body
 from supercompat.client_adapters.anthropic.stream import MessageReader
-from supercompat.client_adapters.base import ChatAnswer
+from supercompat.client_adapters.base import ChatAnswer, check_tokens, unknown_client
 from supercompat.client_adapters.chat import chat_answer, request_of
 from supercompat.client_adapters.errors import provider_errors
 from supercompat.client_adapters.fetch import ImageFetcher
-from supercompat.client_adapters.stainless import Channel, Resource, close, is_asynchronous
+from supercompat.client_adapters.stainless import Channel, Resource, close, has_chat, is_stainless
 from supercompat.client_adapters.threads import ProviderThreads
 from supercompat.errors import ConfigurationError
 from supercompat.model.events import ModelEvent
@@ -55,21 +55,23 @@ class AnthropicClientAdapter:
     (Bedrock, Vertex, Foundry, …).
 
     Args:
-        client: stays the user's: its key, headers, timeouts and retries hold, and it is never closed.
-        max_tokens: the upper bound of an answer whose request names none, in tokens: Anthropic wants one. By
-            default what suits the model's family, and 8,192 for a model that is not known.
-        sampling: sends `temperature` and `top_p` with an SDK that has given them up (1.0 and newer), by asking
-            Anthropic's own API for the version that takes them. By default they are ignored there.
+        client: used as it is: its key, headers, timeouts and retries apply, and it is never closed.
+        max_tokens: the upper bound of an answer in tokens, if its request sets none: Anthropic requires one. By
+            default it depends on the model's family, and is 8,192 for an unknown model.
+        sampling: whether to send `temperature` and `top_p` with an SDK that has dropped them (1.0 and newer), using
+            the version of Anthropic's own API that takes them. By default they are ignored there.
 
     Raises:
-        ConfigurationError: `max_tokens` is below 1, or `sampling` is asked of another cloud.
+        ConfigurationError: `max_tokens` is below 1, or `sampling` is used with a client for another cloud.
         UnknownClientError: `client` is something else.
     """
 
     def __init__(self, client: "AnyClient", *, max_tokens: int | None = None, sampling: bool = False) -> None:
-        if max_tokens is not None and max_tokens < 1:
-            raise ConfigurationError("max_tokens= must be at least 1.")
-        is_asynchronous(client)
+        check_tokens("max_tokens", max_tokens)
+        if not is_stainless(client) or has_chat(client):
+            raise unknown_client(
+                client, "an anthropic.Anthropic or AsyncAnthropic, or the SDK's client for a cloud"
+            )
         if sampling and not _lists_models(client):
             raise ConfigurationError("sampling=True needs a client of Anthropic's own API.")
         self._client = client

@@ -7,14 +7,14 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Protocol
 
-from supercompat.client_adapters.base import ChatAnswer
+from supercompat.client_adapters.base import ChatAnswer, unknown_client
 from supercompat.client_adapters.chat import chat_answer, request_of
 from supercompat.client_adapters.errors import provider_errors
 from supercompat.client_adapters.fetch import ImageFetcher
 from supercompat.client_adapters.google.request import request_params
 from supercompat.client_adapters.google.stream import AnswerReader
 from supercompat.client_adapters.threads import Call, ProviderThreads, watch
-from supercompat.errors import ProviderError, UnknownClientError
+from supercompat.errors import ProviderError
 from supercompat.model.events import ModelEvent
 from supercompat.model.families import context_window
 from supercompat.model.request import ImagePart, ModelRequest, UserTurn
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 class GoogleClientAdapter:
     """Answers with a `google.genai.Client`, of the Gemini API or of Google Cloud.
 
-    Such a client has two faces, and is not made for one of them. On the event loop of its user it is asked through
-    `.aio`; on any other, such as the one behind the synchronous door, through its blocking methods in threads, which
-    belong to no loop. Retries and timeouts are the client's own: by default it tries once and waits for ever.
+    Such a client has both asynchronous and blocking methods. On the user's event loop it is called through `.aio`; on
+    any other, such as the one behind the synchronous door, through its blocking methods in threads, which belong to no
+    loop. Retries and timeouts are the client's own: by default it tries once and waits forever.
 
     Args:
-        client: stays the user's: it is never closed. It is referred to for as long as the adapter lives:
-            a client that nobody refers to closes itself.
+        client: used as it is, and never closed. The adapter keeps a reference to it for as long as it lives:
+            the SDK closes a client that is not referenced any more.
 
     Raises:
         UnknownClientError: `client` is something else.
@@ -40,10 +40,7 @@ class GoogleClientAdapter:
 
     def __init__(self, client: "Client") -> None:
         if not any(_is_whole(kind) for kind in type(client).__mro__):
-            kind = type(client)
-            raise UnknownClientError(
-                f"{kind.__module__}.{kind.__qualname__} is no google.genai.Client: give that itself, not its .aio."
-            )
+            raise unknown_client(client, "a google.genai.Client (the client itself, not its .aio)")
         self._client = client
 
     def connect(

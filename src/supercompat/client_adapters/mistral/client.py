@@ -12,7 +12,7 @@ from contextlib import (
 from copy import copy
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from supercompat.client_adapters.base import ChatAnswer
+from supercompat.client_adapters.base import ChatAnswer, unknown_client
 from supercompat.client_adapters.chat import chat_answer, request_of
 from supercompat.client_adapters.chunks import Piece, chunks_of, close
 from supercompat.client_adapters.errors import provider_errors
@@ -20,7 +20,6 @@ from supercompat.client_adapters.fetch import ImageFetcher
 from supercompat.client_adapters.mistral.request import chat_knobs, mistral_body
 from supercompat.client_adapters.mistral.stream import MistralAnswerReader
 from supercompat.client_adapters.threads import Call, ProviderThreads, watch
-from supercompat.errors import UnknownClientError
 from supercompat.model.events import ModelEvent
 from supercompat.model.families import context_window
 from supercompat.model.request import ModelRequest
@@ -36,22 +35,24 @@ _NAMES = frozenset(("Mistral", "MistralAzure", "MistralGCP"))
 class MistralClientAdapter:
     """Answers with a `mistralai.client.Mistral`, or with its siblings for Azure and for Google Cloud.
 
-    An HTTP client that was given to the SDK is used: its `async_client` on its own event loop, else its `client`, in
-    threads. To an SDK client that was given none, connections are opened that close with the client of supercompat.
+    If the SDK was given an HTTP client, that is used: its `async_client` on its own event loop, else its `client`, in
+    threads. If it was given none, connections are opened, which are closed together with supercompat's client.
 
     Args:
-        client: stays the user's: its key, server, retries and timeouts hold, and it is never closed.
+        client: used as it is: its key, server, retries and timeouts apply, and it is never closed.
 
     Raises:
         UnknownClientError: `client` is something else.
     """
 
     def __init__(self, client: "Mistral | MistralAzure | MistralGCP") -> None:
-        kind = type(client)
         if not any(
-            base.__name__ in _NAMES and base.__module__.startswith("mistralai.") for base in kind.__mro__
+            kind.__name__ in _NAMES and kind.__module__.startswith("mistralai.")
+            for kind in type(client).__mro__
         ):
-            raise UnknownClientError(f"{kind.__module__}.{kind.__qualname__} is no client of Mistral's SDK.")
+            raise unknown_client(
+                client, "a mistralai.client.Mistral, or the SDK's client for Azure or Google Cloud"
+            )
         self._client = client
 
     def connect(

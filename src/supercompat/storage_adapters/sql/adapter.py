@@ -38,19 +38,19 @@ class SQLDatabase(Protocol):
 class SQLAlchemyStorageAdapter:
     """Keeps state in an SQLite or a PostgreSQL database.
 
-    SQLite's tables are made, and upgraded, at the first use; those of PostgreSQL by `supercompat db upgrade`.
+    SQLite's tables are created and upgraded on first use; those of PostgreSQL by `supercompat db upgrade`.
 
     Args:
-        url: of SQLite: `sqlite:///assistants.db`, relative to the working directory of this moment, or
-            `sqlite:////home/me/a.db`. `?timeout=5` says for how many seconds to wait while another process writes.
-            `sqlite://` is memory. Of PostgreSQL: `postgresql://user:password@host:5432/database`; the query is
-            passed on to the driver (`?sslmode=require`). The driver is psycopg 3, or asyncpg if the URL names it.
+        url: for SQLite `sqlite:///assistants.db`, relative to the current working directory, or
+            `sqlite:////home/me/a.db`. `?timeout=5` is the number of seconds to wait while another process writes.
+            `sqlite://` is memory. For PostgreSQL `postgresql://user:password@host:5432/database`; the query is
+            passed to the driver (`?sslmode=require`). The driver is psycopg 3, or asyncpg if the URL names it.
             Instead of a URL: a function without arguments that makes an `AsyncEngine` for PostgreSQL, or, with the
             asynchronous door, such an engine, which is never disposed of.
-        schema: the schema of PostgreSQL that has the tables; by default the first of the connection's search path.
-        statement_timeout: seconds that a statement may take on PostgreSQL, and a pause between two of a transaction,
-            that one 5 at most; 0 for what the server says. An engine of the user's own has its own.
-        lock_timeout: seconds that a statement may wait for another transaction, likewise.
+        schema: the PostgreSQL schema with the tables; by default the first of the connection's search path.
+        statement_timeout: seconds that a statement may take on PostgreSQL, and a pause between two statements of a
+            transaction (there 5 at most); 0 leaves it to the server. An engine that was given keeps its own.
+        lock_timeout: seconds that a statement may wait for another transaction; 0 and engines likewise.
         engine_options: for `create_async_engine` with a URL of PostgreSQL: `pool_size` (10), `pool_timeout` (30),
             `connect_args`, …
 

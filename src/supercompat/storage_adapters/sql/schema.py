@@ -77,7 +77,7 @@ def check(connection: sa.Connection, command: str, schema: str | None = None, re
         raise _newer(found, release)
     if found < release.head:
         raise SchemaError(
-            f"The tables are of revision {found}, this release of supercompat needs {release.head}. Run: {command}"
+            f"The tables have revision {found}, but this release of supercompat needs {release.head}. Run: {command}"
         )
 
 

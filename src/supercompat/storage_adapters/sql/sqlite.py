@@ -106,7 +106,13 @@ def translated(place: str) -> Iterator[None]:
         yield
     except (SQLAlchemyError, sqlite3.Error) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
-        raise StorageError(f"{place}: {cause}.") from error
+        # SQLite writes other files beside it.
+        hint = " The process needs to be able to write the file and its folder." if _is_refused(cause) else ""
+        raise StorageError(f"{place}: {cause}.{hint}") from error
+
+
+def _is_refused(cause: object) -> bool:
+    return str(cause).startswith(("unable to open database file", "attempt to write a readonly database"))
 
 
 def _use_wal(driver: sqlite3.Connection, timeout: float) -> None:
