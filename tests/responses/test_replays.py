@@ -126,7 +126,7 @@ def test_what_is_kept_is_named(talk: MakeTalk) -> None:
 
 def test_an_answer_that_says_it_is_not_kept(talk: MakeTalk) -> None:
     """Whatever was asked for: of some organizations nothing is."""
-    thought = {"id": "rs_1", "type": "reasoning", "summary": []}
+    thought: dict[str, Any] = {"id": "rs_1", "type": "reasoning", "summary": []}
     called = {"id": "fc_1", "type": "function_call", "call_id": "call_1", "name": "add", "arguments": "{}"}
     first = answered(done(0, thought), done(1, called), store=False)
     with EventServer(first, answered(done(0, message("Done.")))) as server:
