@@ -167,6 +167,30 @@ async def test_many_at_once(connection: Connection, server: Any):
     assert not any(request.closed.is_set() for request in server.requests[1::2])
 
 
+async def test_hooks_and_traces_of_the_users():
+    """An HTTP client of the user's is told what it asked for, as before; clients that share it add one hook to it."""
+    told: list[str] = []
+
+    def trace(name: str, _: object) -> None:
+        told.append(name)
+
+    def hook(request: Any) -> None:
+        request.extensions = {**request.extensions, "trace": trace}
+
+    http = openai.DefaultHttpxClient(event_hooks={"request": [hook]})
+    with (
+        ScriptedServer() as server,
+        openai.OpenAI(base_url=server.base_url, api_key="k", http_client=http) as client,
+    ):
+        for _ in range(2):
+            connection = OpenAIClientAdapter(client).connect(own_pool=False)
+            assert (await heard(connection))[0] == TextDelta("Hi")
+            await connection.aclose()
+        client.models.list()
+    assert told.count("http11.response_closed.complete") == 3
+    assert len(http.event_hooks["request"]) == 2
+
+
 def traced(create: Any) -> Any:
     """As a tracer would replace `create`: what it returns is no stream of the SDK's any more."""
 

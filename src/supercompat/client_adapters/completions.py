@@ -47,7 +47,7 @@ class CompletionsConnection:
     """A `Connection` over an SDK client, for the running event loop.
 
     Args:
-        client: the user's. It is never changed nor closed, and referred to for as long as the connection lives.
+        client: the user's. It is never closed, and referred to for as long as the connection lives.
         own_pool: whether the loop is not the one that an asynchronous client belongs to.
         threads: those for a synchronous client; None for 64 of its own.
 
@@ -123,13 +123,11 @@ class CompletionsConnection:
                 yield event
 
 
-def _create(client: Any, body: Mapping[str, Any], stream: bool, headers: Mapping[str, str]) -> Any:
+def _create(client: Any, body: Mapping[str, Any], stream: bool) -> Any:
     """Everything goes as `extra_body`: it takes precedence, is not checked against what this SDK's version knows,
     and spares the transformation of each message, which for a long conversation takes longer than all else."""
     how: dict[str, Any] = {"stream": True} if stream else {}
-    return client.chat.completions.create(
-        model=body.get("model", ""), messages=[], extra_body=body, extra_headers=headers, **how
-    )
+    return client.chat.completions.create(model=body.get("model", ""), messages=[], extra_body=body, **how)
 
 
 def _models(client: Any) -> Any:

@@ -47,7 +47,7 @@ class GroqClientAdapter:
     An answer that has to fit a JSON schema is not streamed, since Groq refuses the two together: it comes at once.
 
     Args:
-        client: used as it is: its key, headers, timeouts and retries apply, and it is never changed or closed.
+        client: used as it is: its key, headers, timeouts and retries apply, and it is never closed.
 
     Raises:
         UnknownClientError: `client` is something else.

@@ -29,7 +29,7 @@ class OpenAIClientAdapter:
     """Answers with an `openai.OpenAI` or `AsyncOpenAI`, of any `base_url`.
 
     Args:
-        client: used as it is: its key, headers, timeouts and retries apply, and it is never changed or closed.
+        client: used as it is: its key, headers, timeouts and retries apply, and it is never closed.
         forced_tool_choice: `json_schema` for a server that ignores `tool_choice` but enforces JSON schemas, such
             as llama.cpp: a call that the model has to make is requested as JSON and turned back into a call.
         max_tokens_field: the server's name for the upper bound of an answer. By default
@@ -83,7 +83,7 @@ class AzureOpenAIClientAdapter(OpenAIClientAdapter):
     """Answers with an `openai.AzureOpenAI` or `AsyncAzureOpenAI`. A model's name is that of a deployment.
 
     Args:
-        client: used as it is: its key or token, endpoint, timeouts and retries apply, and it is never changed or
+        client: used as it is: its key or token, endpoint, timeouts and retries apply, and it is never
             closed.
         context_window: as for `OpenAIClientAdapter`: deployments often have names that say nothing of their model.
 

@@ -261,13 +261,13 @@ async def _one(answer: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
     yield answer
 
 
-def _send(client: Any, ask: Mapping[str, Any], stream: bool, headers: Mapping[str, str]) -> Any:
+def _send(client: Any, ask: Mapping[str, Any], stream: bool) -> Any:
     how: dict[str, Any] = {"cast_to": object, "stream": stream}
     if stream:
         how["stream_cls"] = _stream_class(client)
     if ask["method"] == "GET":
-        return client.get(ask["path"], options={"headers": headers, "params": ask.get("query") or {}}, **how)
-    return client.post(ask["path"], body=ask["body"], options={"headers": headers}, **how)
+        return client.get(ask["path"], options={"params": ask.get("query") or {}}, **how)
+    return client.post(ask["path"], body=ask["body"], **how)
 
 
 def _stream_class(client: Any) -> Any:

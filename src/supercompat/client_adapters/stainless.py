@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast
 
 from supercompat.client_adapters.chunks import Piece, chunks_of, close
 from supercompat.client_adapters.errors import error_in_answer, provider_errors
-from supercompat.client_adapters.threads import Call, ProviderThreads
+from supercompat.client_adapters.threads import Call, ProviderThreads, watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +22,12 @@ class Resource:
     """What is called of an SDK. Both functions return what the SDK does: an awaitable, for an asynchronous client.
 
     Args:
-        create: sends a request: takes the client, the body, whether the answer is to be streamed, and headers.
+        create: sends a request: takes the client, the body, and whether the answer is to be streamed.
         models: asks for a list of models.
         is_last: whether nothing follows a chunk, for a wire that does not end with `[DONE]`.
     """
 
-    create: Callable[[Any, Mapping[str, Any], bool, Mapping[str, str]], Any]
+    create: Callable[[Any, Mapping[str, Any], bool], Any]
     models: Callable[[Any], Any]
     is_last: Callable[[Mapping[str, Any]], bool] = lambda _: False
 
@@ -36,7 +36,7 @@ class Channel:
     """Requests through an SDK client, for the running event loop. Raises `ProviderError` for what the SDK raises.
 
     Args:
-        client: the user's. It is never changed nor closed, and referred to for as long as the channel lives.
+        client: the user's. It is never closed, and referred to for as long as the channel lives.
         own_pool: whether the loop is not the one that an asynchronous client belongs to.
         threads: those for a synchronous client; None for 64 of its own.
     """
@@ -123,7 +123,7 @@ class _LoopTransfer:
     async def stream(
         self, resource: Resource, body: Mapping[str, Any]
     ) -> AsyncIterator[AsyncIterator[Piece]]:
-        stream = await resource.create(self._client, body, True, {})
+        stream = await resource.create(self._client, body, True)
         response = _response(stream)
         pieces: AsyncIterator[Piece] = (
             (_plain(chunk) async for chunk in stream) if response is None else response.aiter_bytes()
@@ -135,7 +135,7 @@ class _LoopTransfer:
             await close(stream if response is None else response)
 
     async def complete(self, resource: Resource, body: Mapping[str, Any]) -> dict[str, Any]:
-        return _plain(await resource.create(self._client, body, False, {}))
+        return _plain(await resource.create(self._client, body, False))
 
     async def models(self, resource: Resource) -> list[dict[str, Any]]:
         return _plain(await resource.models(self._client))["data"]
@@ -149,6 +149,7 @@ class _ThreadTransfer:
     """A synchronous client, in a thread for each request."""
 
     def __init__(self, client: Any, threads: ProviderThreads) -> None:
+        watch(client._client)
         self._client = client
         self._threads = threads
 
@@ -158,9 +159,7 @@ class _ThreadTransfer:
         return self._threads.stream(lambda call: self._pieces(resource, body, call))
 
     async def complete(self, resource: Resource, body: Mapping[str, Any]) -> dict[str, Any]:
-        return await self._threads.run(
-            lambda call: _plain(resource.create(self._client, body, False, _headers(call)))
-        )
+        return await self._threads.run(lambda call: _plain(resource.create(self._client, body, False)))
 
     async def models(self, resource: Resource) -> list[dict[str, Any]]:
         return await self._threads.run(lambda _: _plain(resource.models(self._client))["data"])
@@ -170,42 +169,14 @@ class _ThreadTransfer:
 
     @contextmanager
     def _pieces(self, resource: Resource, body: Mapping[str, Any], call: Call) -> Iterator[Iterable[Piece]]:
-        stream = resource.create(self._client, body, True, _headers(call))
+        stream = resource.create(self._client, body, True)
         response = _response(stream)
         with closing(stream if response is None else response):
             call.check()
             if response is None:
                 yield (_plain(chunk) for chunk in stream)
             else:
-                call.reading(response)
                 yield response.iter_bytes()
-
-
-class _CheckedText(str):
-    """The value of a header that can't be sent for a call that was left.
-
-    An SDK whose socket was shut down before the headers came tries again. It puts the headers together anew for
-    that, and so encodes this, which is the only word that a caller of it has in the matter.
-    """
-
-    __slots__ = ("_call",)
-
-    def __new__(cls, text: str, call: Call) -> "_CheckedText":
-        checked = super().__new__(cls, text)
-        checked._call = call
-        return checked
-
-    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
-        self._call.check()
-        return super().encode(encoding, errors)
-
-    def __deepcopy__(self, memo: object) -> "_CheckedText":
-        """Itself: some clients copy a request, and nothing changes this."""
-        return self
-
-
-def _headers(call: Call) -> dict[str, str]:
-    return {"Content-Type": _CheckedText("application/json", call)}
 
 
 def _response(stream: Any) -> Any | None:

@@ -2,14 +2,13 @@
 
 import asyncio
 import contextvars
+import inspect
 import itertools
 import socket
-import sys
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
-from types import FrameType
 from typing import Any, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -34,16 +33,23 @@ class Call(Protocol):
     """What the function in a thread knows of its call."""
 
     def check(self) -> None:
-        """To be called before a request is sent, or sent again.
+        """To be called before what takes long. Requests of a client that is watched are checked anyway.
 
         Raises:
             LeftError: the call was left.
         """
         ...
 
-    def reading(self, response: Any) -> None:
-        """Names the httpx response that is read from here on, so that its socket is found when the call is left."""
-        ...
+
+def watch(client: object) -> None:
+    """Let a synchronous httpx client tell on which sockets its requests wait, so that a call can be left.
+
+    It gets one more hook for requests, once and for good. Requests from elsewhere pass it by. Any other object, which
+    a user may have put in such a client's place, is left alone: then a call that is left ends at its timeout.
+    """
+    hooks: list[Any] | None = getattr(client, "event_hooks", {}).get("request")
+    if hooks is not None and _before_request not in hooks:
+        hooks.append(_before_request)
 
 
 class ProviderThreads:
@@ -120,7 +126,8 @@ class _ThreadCall(Generic[T]):
         self._is_left = False
         self._is_over = False
         self._error: BaseException | None = None
-        self._response: Any = None
+        #: The httpcore network stream of the request that is under way.
+        self._stream: Any = None
         self._thread = threading.Thread(
             target=contextvars.copy_context().run,
             args=(self._work,),
@@ -194,10 +201,13 @@ class _ThreadCall(Generic[T]):
         have been just about to wait."""
         if self._is_over:
             return
-        for used in _sockets(self._thread, self._response):
-            with suppress(OSError):
-                # Not `used.shutdown`: an SSL socket's own drops the TLS state under its reader.
-                socket.socket.shutdown(used, socket.SHUT_RDWR)
+        # Under the lock, the connection is not given back meanwhile, perhaps to another call.
+        with self._changed:
+            used = None if self._stream is None else self._stream.get_extra_info("socket")
+            if isinstance(used, socket.socket):
+                with suppress(OSError):
+                    # Not `used.shutdown`: an SSL socket's own drops the TLS state under its reader.
+                    socket.socket.shutdown(used, socket.SHUT_RDWR)
         self._loop.call_later(pause, self._interrupt, min(2 * pause, 1.0))
 
     def _end(self) -> None:
@@ -210,11 +220,33 @@ class _ThreadCall(Generic[T]):
         if self._is_left:
             raise LeftError
 
-    def reading(self, response: Any) -> None:
-        self._response = response
+    def sends(self, request: Any) -> None:
+        """To be called before an httpx request is sent."""
+        self.check()
+        traces: Any = request.extensions.get("trace")
+
+        def trace(name: str, info: Mapping[str, Any]) -> None:
+            self._trace(name)
+            if traces is not None:
+                traces(name, info)
+
+        request.extensions = {**request.extensions, "trace": trace}
+
+    def _trace(self, name: str) -> None:
+        """Hear from httpcore what it is about to do. A connection of HTTP/2 is shared with other calls, and so not
+        looked at."""
+        if name == "http11.send_request_headers.started":
+            stream = _stream_in_use()
+            with self._changed:
+                self._stream = stream
+            self.check()
+        elif name == "http11.response_closed.started":
+            with self._changed:
+                self._stream = None
 
     def _work(self) -> None:
         error: BaseException | None = None
+        _current.set(self)
         try:
             self.check()
             with self._function(self) as items:
@@ -249,34 +281,22 @@ class _ThreadCall(Generic[T]):
             self._loop.call_soon_threadsafe(callback)
 
 
-def _sockets(thread: threading.Thread, response: Any) -> Iterator[socket.socket]:
-    """The sockets on which the thread waits."""
-    if response is None:
-        streams = list(_streams_on_stack(thread))
-    else:
-        # A closed response has given its connection back, perhaps to another call.
-        streams = [] if response.is_closed else [response.extensions.get("network_stream")]
-    for stream in streams:
-        used = stream.get_extra_info("socket") if stream is not None else None
-        if isinstance(used, socket.socket) and not _is_shared(used):
-            yield used
+#: The call that a thread is there for.
+_current: contextvars.ContextVar[_ThreadCall[Any] | None] = contextvars.ContextVar("_current", default=None)
 
 
-def _streams_on_stack(thread: threading.Thread) -> Iterator[Any]:
-    """The network streams that the thread is inside of.
+def _before_request(request: Any) -> None:
+    call = _current.get()
+    if call is not None:
+        call.sends(request)
 
-    Before the headers are there no SDK shows what a call waits on, and what waits can't be woken otherwise.
-    """
-    frames: Mapping[int | None, FrameType] = getattr(sys, "_current_frames", dict[Any, Any])()
-    frame = frames.get(thread.ident)
+
+def _stream_in_use() -> Any:
+    """The network stream of the connection that has just called. No public name leads to it before its answer."""
+    frame = inspect.currentframe()
     while frame is not None:
-        holder: object = frame.f_locals.get("self")
-        if hasattr(type(holder), "get_extra_info"):
-            yield holder
+        stream = getattr(frame.f_locals.get("self"), "_network_stream", None)
+        if stream is not None:
+            return stream
         frame = frame.f_back
-
-
-def _is_shared(used: socket.socket) -> bool:
-    """Whether other calls are on the same connection."""
-    protocol = getattr(used, "selected_alpn_protocol", None)
-    return protocol is not None and protocol() == "h2"
+    return None

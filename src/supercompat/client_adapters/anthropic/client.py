@@ -55,7 +55,7 @@ class AnthropicClientAdapter:
     (Bedrock, Vertex, Foundry, …).
 
     Args:
-        client: used as it is: its key, headers, timeouts and retries apply, and it is never changed or closed.
+        client: used as it is: its key, headers, timeouts and retries apply, and it is never closed.
         max_tokens: the upper bound of an answer in tokens, if its request sets none: Anthropic requires one. By
             default it depends on the model's family, and is 8,192 for an unknown model.
         sampling: whether to send `temperature` and `top_p` with an SDK that has dropped them (1.0 and newer), using
@@ -146,9 +146,7 @@ class AnthropicConnection:
                 yield event
 
 
-def _create(
-    own: Mapping[str, str], client: Any, body: Mapping[str, Any], stream: bool, headers: Mapping[str, str]
-) -> Any:
+def _create(headers: Mapping[str, str], client: Any, body: Mapping[str, Any], stream: bool) -> Any:
     """Nearly everything goes as `extra_body`, which takes precedence and is not checked against what this SDK's
     version knows. The clouds' clients want the model itself."""
     extra = {name: value for name, value in body.items() if name not in ("model", "max_tokens")}
@@ -158,7 +156,7 @@ def _create(
         messages=[],
         stream=stream,
         extra_body=extra,
-        extra_headers={**own, **headers},
+        extra_headers=headers,
     )
 
 

@@ -13,7 +13,7 @@ from supercompat.client_adapters.errors import provider_errors
 from supercompat.client_adapters.fetch import ImageFetcher
 from supercompat.client_adapters.google.request import request_params
 from supercompat.client_adapters.google.stream import AnswerReader
-from supercompat.client_adapters.threads import Call, ProviderThreads
+from supercompat.client_adapters.threads import Call, ProviderThreads, watch
 from supercompat.errors import ProviderError
 from supercompat.model.events import ModelEvent
 from supercompat.model.families import context_window
@@ -31,7 +31,7 @@ class GoogleClientAdapter:
     loop. Retries and timeouts are the client's own: by default it tries once and waits forever.
 
     Args:
-        client: used as it is, and never changed or closed. The adapter keeps a reference to it for as long as it lives:
+        client: used as it is, and never closed. The adapter keeps a reference to it for as long as it lives:
             the SDK closes a client that is not referenced any more.
 
     Raises:
@@ -150,6 +150,7 @@ class _ThreadTransfer:
     """The blocking face, in a thread for each request."""
 
     def __init__(self, client: Any, threads: ProviderThreads) -> None:
+        watch(client._api_client._httpx_client)
         self._models = client.models
         self._threads = threads
 

@@ -19,7 +19,7 @@ from supercompat.client_adapters.errors import provider_errors
 from supercompat.client_adapters.fetch import ImageFetcher
 from supercompat.client_adapters.mistral.request import chat_knobs, mistral_body
 from supercompat.client_adapters.mistral.stream import MistralAnswerReader
-from supercompat.client_adapters.threads import Call, ProviderThreads
+from supercompat.client_adapters.threads import Call, ProviderThreads, watch
 from supercompat.model.events import ModelEvent
 from supercompat.model.families import context_window
 from supercompat.model.request import ModelRequest
@@ -39,7 +39,7 @@ class MistralClientAdapter:
     threads. If it was given none, connections are opened, which are closed together with supercompat's client.
 
     Args:
-        client: used as it is: its key, server, retries and timeouts apply, and it is never changed or closed.
+        client: used as it is: its key, server, retries and timeouts apply, and it is never closed.
 
     Raises:
         UnknownClientError: `client` is something else.
@@ -182,6 +182,7 @@ class _ThreadTransfer:
     """The SDK's synchronous methods, in a thread for each request."""
 
     def __init__(self, client: Any, threads: ProviderThreads) -> None:
+        watch(client.sdk_configuration.client)
         self._client = client
         self._threads = threads
 
@@ -196,14 +197,13 @@ class _ThreadTransfer:
 
     @contextmanager
     def _pieces(self, body: Mapping[str, Any], call: Call) -> Iterator[Iterable[Piece]]:
-        http = _ThreadHttp(self._client.sdk_configuration.client, body, call)
+        http = _ThreadHttp(self._client.sdk_configuration.client, body)
         try:
             chat = _resource(self._client, "chat", {"client": http})
             stream = chat.stream(model=body["model"], messages=[])
             response = getattr(stream, "response", None)
             with closing(stream if response is None else response):
                 call.check()
-                call.reading(http.response if response is None else response)
                 yield (_plain(event.data) for event in stream) if response is None else response.iter_bytes()
         finally:
             if http.response is not None:
@@ -236,13 +236,7 @@ class _LoopHttp(_Http):
 
 
 class _ThreadHttp(_Http):
-    def __init__(self, client: Any, body: Mapping[str, Any], call: Call) -> None:
-        super().__init__(client, body)
-        self._call = call
-
     def send(self, request: Any, **how: Any) -> Any:
-        # The SDK's retries come by here too.
-        self._call.check()
         self.response = self._client.send(request, **how)
         return self.response
 
