@@ -42,11 +42,27 @@ class MissingExtraError(ConfigurationError):
 
 
 class StorageError(SupercompatError):
-    """The database can't be opened or used."""
+    """The database can't be opened or used.
+
+    Args:
+        message: all that is known, for whoever runs this process.
+        outline: what happened, for whoever asks over a network: without names of hosts, files, tables or SQL.
+    """
+
+    outline = "The database can't be used at the moment."
+
+    def __init__(self, message: str, *, outline: str | None = None) -> None:
+        super().__init__(message)
+        if outline is not None:
+            self.outline = outline
 
 
 class SchemaError(StorageError):
     """The tables are of another release; the message says what to run."""
+
+    outline = (
+        "The database's tables are not those of this release. To make them so, run: supercompat db upgrade"
+    )
 
 
 class ClosedError(SupercompatError):

@@ -6,7 +6,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from supercompat.api.application import Application
+import anyio
+
+from supercompat.api.application import Application, unavailable
 from supercompat.api.exchange import Request, Response
 from supercompat.api.routes import Services
 from supercompat.client_adapters.base import Connection
@@ -55,7 +57,8 @@ class Runtime:
         self._supervisor = supervisor
         self._store = store
         self._connection = connection
-        self._requests: set[asyncio.Task[Any]] = set()
+        self._requests: dict[asyncio.Task[Any], anyio.CancelScope] = {}
+        self._has_ended_requests = False
         self._drain = 0.0
         self._closing: asyncio.Task[None] | None = None
         self._is_loop_ending = False
@@ -88,14 +91,20 @@ class Runtime:
         await self._supervisor.take_over()
 
     async def handle(self, request: Request) -> Response:
-        """Answer a request. To be run as a task of its own, which `close` ends if it takes too long."""
+        """Answer a request, in a task of its own. `close` breaks it off if it takes too long, and those that come after
+        that, as when their door was closed at this moment: a run that they began then would be left behind.
+        """
         task = asyncio.current_task()
         assert task is not None
-        self._requests.add(task)
-        try:
-            return await self._application.handle(request)
-        finally:
-            self._requests.discard(task)
+        # Not by a cancellation of the task: what is in a shielded scope comes to its end.
+        with anyio.CancelScope() as scope:
+            self._requests[task] = scope
+            try:
+                if not self._has_ended_requests:
+                    return await self._application.handle(request)
+            finally:
+                del self._requests[task]
+        return unavailable(ClosedError("The client was closed."))
 
     async def close(self, drain: float) -> None:
         """Wait `drain` seconds for running runs and requests, hand over the rest, close all that was opened.
@@ -138,10 +147,11 @@ class Runtime:
             await settled([*self._requests, *self._supervisor.tasks()], self._drain)
 
     async def _end_requests(self) -> None:
-        requests = list(self._requests)
-        for request in requests:
-            request.cancel()
-        await settled(requests, WRITE_TIMEOUT)
+        self._has_ended_requests = True
+        requests = dict(self._requests)
+        for scope in requests.values():
+            scope.cancel()
+        await settled([*requests], WRITE_TIMEOUT)
 
 
 async def start(composition: Composition, *, own_pool: bool, orphans_of: Sequence[str] = ()) -> Runtime:
@@ -227,9 +237,17 @@ class Projects:
         now = self._composition.options.clock.now()
         projects = await self._store.transact(lambda tx: tx.runs.left_behind(now), urgent=True)
         self._presence.seen()
+        failures: list[Exception] = []
         for project in projects:
-            if not self._is_closing:
+            if self._is_closing:
+                break
+            try:
                 await (await self.runtime(project)).take_over()
+            except Exception as error:
+                # What is wrong may be this project's alone.
+                failures.append(error)
+        if failures:
+            raise failures[0]
 
 
 def _compose(

@@ -387,3 +387,11 @@ def whole(thought: str, said: str, made: Iterable[tuple[str, str]]) -> Iterator[
 def test_however_an_answer_is_cut(stream: tuple[list[Chunk], list[ModelEvent]]):
     chunks, expected = stream
     assert merged(read(*chunks)) == merged(expected)
+
+
+@pytest.mark.parametrize("field", ["content", "refusal"])
+def test_a_character_that_is_cut_is_left_to_be_joined(field: str) -> None:
+    """As some proxies cut it, between its UTF-16 units."""
+    halves = [delta(**{field: half}) for half in ("\ud83d", "\ude00")]
+    said = "".join(event.text for event in read(*halves) if isinstance(event, TextDelta | RefusalDelta))
+    assert said.encode("utf-16-le", "surrogatepass").decode("utf-16-le") == "😀"

@@ -23,7 +23,7 @@ from tests.contract.storages import HeldStorage
 
 NOTHING_BILLED = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 
-#: So that no renewal of a lease comes between the transactions that are counted.
+#: So that nobody takes over a run whose transactions wait.
 UNDISTURBED = Options(drain=0, lease=600)
 
 
@@ -192,8 +192,9 @@ def test_a_run_that_is_being_cancelled(make_client: MakeClient, provider: Script
     """It can't be cancelled again, and holds the thread until it is over."""
     storage = HeldStorage()
     asked = conversation(make_client(storage=storage, options=UNDISTURBED))
-    provider.reply(hang())
+    provider.reply(text("Hello").after(gate := Gate()))
     run = asked.start()
+    assert gate.reached.wait(DEADLINE)
     asked_for = storage.hold(after=1)
     assert asked.cancel(run.id).status == "cancelling"
     assert asked_for.reached.wait(DEADLINE)
@@ -314,7 +315,7 @@ def test_by_another_thread_while_the_stream_is_read(client: OpenAI, provider: Sc
 def test_by_another_client(make_client: MakeClient, provider: ScriptedServer) -> None:
     """Whoever carries the run out finds its cancellation in the storage, at latest when it renews its lease."""
     provider.reply(text("Hel", "lo").then_hang())
-    asked = conversation(make_client(options=Options(drain=0, lease=3)))
+    asked = conversation(make_client())
     events = iter(asked.stream())
     run_id = heard_until(events, "thread.message.delta")[0].data["id"]
     other = replace(asked, client=make_client())
@@ -334,7 +335,7 @@ def test_by_another_client(make_client: MakeClient, provider: ScriptedServer) ->
 def test_the_thread_is_deleted_by_another_client(make_client: MakeClient, provider: ScriptedServer) -> None:
     gate = Gate()
     provider.reply(text("Hello").after(gate))
-    asked = conversation(make_client(options=Options(drain=0, lease=3)))
+    asked = conversation(make_client())
     run = asked.start()
     assert gate.reached.wait(DEADLINE)
     assert make_client().beta.threads.delete(asked.thread_id).deleted

@@ -79,7 +79,7 @@ def test_a_stream_that_falls_silent_times_out(
 ) -> None:
     gate = Gate()
     provider.reply(text("Hel", gate, "lo"))
-    asked = conversation(make_client(timeout=0.5))
+    asked = conversation(make_client(timeout=1.0))
     called: list[Called] = []
     with asked.helper(recording(setup.door, called)) as stream:
         events = iter(stream)

@@ -106,3 +106,5 @@ def test_the_beta_header(client: OpenAI, make_client: MakeClient) -> None:
     # It is asked for before the address is looked at, and only of the Assistants API (C-006).
     assert error_of(send(strict, "GET", "/assistants/a/b/c"))["code"] == "invalid_beta"
     assert send(strict, "GET", "/models").status_code == 200
+    for extension in ("context", "events"):
+        assert send(strict, "GET", f"/threads/thread_1/runs/run_1/{extension}").status_code == 404

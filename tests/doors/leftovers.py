@@ -9,6 +9,9 @@ from pathlib import Path
 
 from tests.contract.conversations import DEADLINE
 
+#: Seconds between two collections at most. Each holds up all else, in a large process for long.
+LONGEST_PAUSE = 0.5
+
 
 def ours() -> list[threading.Thread]:
     """The threads that supercompat has started and that go on."""
@@ -18,10 +21,11 @@ def ours() -> list[threading.Thread]:
 def no_threads() -> None:
     """Returns when no thread of ours is left. What was forgotten is collected meanwhile: a thread that is about to be
     done may have held it a moment ago."""
-    deadline = time.monotonic() + DEADLINE
+    deadline, pause = time.monotonic() + DEADLINE, 0.05
     while (left := ours()) and time.monotonic() < deadline:
         gc.collect()
-        left[0].join(0.05)
+        left[0].join(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
     assert not left
 
 
@@ -49,8 +53,10 @@ def other_tasks() -> set["asyncio.Task[object]"]:
 
 async def no_other_tasks(before: set["asyncio.Task[object]"]) -> None:
     """Returns when no task has stayed but those from before. What was forgotten is collected meanwhile."""
+    pause = 0.01
     async with asyncio.timeout(DEADLINE):
         while tasks := other_tasks() - before:
             # A generator that is dropped is closed by a task, and until then it holds what it reads from.
             gc.collect()
-            await asyncio.wait(tasks, timeout=0.01)
+            await asyncio.wait(tasks, timeout=pause)
+            pause = min(2 * pause, LONGEST_PAUSE)

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from supercompat.testing import Gate, ScriptedModel, ScriptedServer, hang, text
 from tests.contract.blocking import Blocking
 from tests.contract.conftest import MakeClient, Setup
 from tests.contract.conversations import DEADLINE, Conversation, conversation, heard, heard_until, texts
+from tests.contract.storages import HeldStorage
 from tests.doors.asking import talk_with
 from tests.doors.leftovers import no_threads, other_tasks, ours
 
@@ -80,6 +81,34 @@ def test_then_it_hands_them_over(make_client: MakeClient, provider: ScriptedServ
     assert seen_by(after.client, unsaid).poll(unsaid_id).status == (
         "completed" if is_durable else "cancelled"
     )
+
+
+@pytest.mark.parametrize("is_durable", [False, True])
+def test_a_run_that_is_about_to_begin(tmp_path: Path, is_durable: bool) -> None:
+    """It is stored, and its creator not yet told: it is handed over, or cancelled, like those that have begun."""
+    url = f"sqlite:///{tmp_path / 'assistants.db'}"
+    storage = HeldStorage(SQLAlchemyStorageAdapter(url) if is_durable else None, tells_late=True)
+    given: Any = {"storage": storage, "options": HASTY}
+    client = supercompat(client=ScriptedModel(default=text("Never").after(Gate())), **given)
+    other = supercompat(client=ScriptedModel(), **given)
+    talk = conversation(client)
+    told = storage.hold(after=0)
+    with ThreadPoolExecutor() as threads:
+        creation = threads.submit(talk.start)
+        assert told.reached.wait(DEADLINE)
+        closed = threads.submit(client.close)
+        while not client.is_closed():
+            pass
+        # Without a drain, requests are broken off now.
+        assert not wait([creation], 0.1).done
+        told.open()
+        closed.result(DEADLINE)
+        run = creation.result(DEADLINE)
+    if is_durable:
+        other.close()
+        other = supercompat(client=ScriptedModel(text("Hello")), **given)
+    assert seen_by(other, talk).poll(run.id).status == ("completed" if is_durable else "cancelled")
+    other.close()
 
 
 @pytest.mark.core

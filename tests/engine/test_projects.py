@@ -158,6 +158,34 @@ async def test_runs_expire_in_projects_that_nobody_asks_for(url: str, clock: Fak
         assert await rest(url, 5) == {"expired"}
 
 
+async def test_a_project_whose_runs_cannot_be_taken_over_keeps_no_other_waiting(
+    postgres_url: str, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL)
+    options = Options(clock=clock, lease=LEASE)
+    model = ScriptedModel(default=tool_calls(call("get_time")))
+    async with projects(SQLAlchemyStorageAdapter(postgres_url), model, options) as first:
+        for project in MANY[:5]:
+            await reaches(first, project, await begun(first, project, tools=[TOOL]), "requires_action")
+    with session(postgres_url) as database:
+        # Whichever of them is looked at first, most of the others come behind one of these.
+        database.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE 'not this one'; END $$; "
+            "CREATE TRIGGER refuse BEFORE UPDATE ON runs FOR EACH ROW "
+            "WHEN (NEW.project IN ('project-0', 'project-2')) EXECUTE FUNCTION refuse()"
+        )
+        clock.advance(options.run_expires_after)
+        left = "SELECT count(*) FROM runs WHERE status <> 'expired'"
+
+        def are_left() -> int:
+            [(count,)] = database.execute(left).fetchall()
+            return count
+
+        async with projects(SQLAlchemyStorageAdapter(postgres_url), model, options):
+            assert await asyncio.to_thread(wait_for, lambda: are_left() == 2)
+
+
 async def rest(url: str, count: int) -> set[str]:
     """How the runs ended that are stored, once all have."""
     engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))

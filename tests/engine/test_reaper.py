@@ -1,11 +1,13 @@
 """Runs that nobody carries out are looked for all the time, and other processes' doings are heeded."""
 
+import gc
 import logging
 from collections.abc import Callable, Iterator
 from time import monotonic
 
 import pytest
 import sqlalchemy as sa
+from openai import APIError
 
 from supercompat import SQLAlchemyStorageAdapter
 from supercompat.testing import FakeClock, Gate, ScriptedModel, call, text, tool_calls
@@ -46,6 +48,13 @@ def status(database: sa.Engine, run_id: str) -> str:
         return str(found.scalar_one())
 
 
+def lease_of(database: sa.Engine, run_id: str) -> float:
+    """When it ends."""
+    with database.begin() as connection:
+        found = connection.execute(sa.text("SELECT lease_until FROM runs WHERE id = :id"), {"id": run_id})
+        return float(found.scalar_one())
+
+
 @pytest.mark.conforms("C-102", "C-104")
 def test_a_run_that_waits_expires_unasked(
     process: MakeProcess, clock: FakeClock, model: ScriptedModel, database: sa.Engine
@@ -76,6 +85,34 @@ def test_a_broken_row_keeps_no_other_from_being_taken_over(
     clock.advance(LEASE)
     assert seen_by(other.client, second).poll(run_id).status == "failed"
     assert f"{broken} could not be taken over" in caplog.text
+
+
+@pytest.mark.conforms("C-115")
+def test_a_row_that_was_broken_costs_no_other_its_lease(
+    process: MakeProcess,
+    clock: FakeClock,
+    model: ScriptedModel,
+    database: sa.Engine,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its readers get an error, and nobody else notices."""
+    model.reply(text("Never", Gate()), text("Hel", gate := Gate(), "lo"))
+    here = process()
+    first, second = conversation(here.client), conversation(here.client)
+    readers = [iter(asked.stream()) for asked in (first, second)]
+    broken, run_id = [heard_until(events, DELTA)[0].data["id"] for events in readers]
+    with database.begin() as connection:
+        break_it = "UPDATE runs SET object = '{}', fence = fence + 1 WHERE id = :id"
+        connection.execute(sa.text(break_it), {"id": broken})
+    clock.advance(LEASE / 2)
+    happens(lambda: lease_of(database, run_id) > clock.now() + LEASE / 2)
+    with pytest.raises(APIError, match="The server had an error"):
+        list(readers[0])
+    gate.open()
+    assert names(heard(readers[1]))[-1] == "thread.run.completed"
+    is_free(second)
+    gc.collect()
+    assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
 @pytest.mark.conforms("C-105", "C-152")

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supercompat.engine.reducer import Change, Output, Reducer
+from supercompat.engine.changes import Change, Output
+from supercompat.engine.reducer import Reducer
 from supercompat.model import events as model
 from supercompat.model.events import ModelEvent
 from supercompat.wire.events import AssistantEvent

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from supercompat.engine.changes import Change, Output
 from supercompat.engine.feed import CAPACITY, Feed
 from supercompat.engine.lifecycle import ACTIVE, RESTING, TRANSITIONS, ended_step, move
-from supercompat.engine.reducer import Change, Output, Reducer
+from supercompat.engine.reducer import Reducer
 from supercompat.engine.retelling import Stored, retold
 from supercompat.engine.told import Told
 from supercompat.model.events import Usage

@@ -117,6 +117,20 @@ def begin(id: str, tx: Transaction) -> None:
     tx.runs.insert(RunRow(run(id, thread_id=id).object.changed(assistant_id=id)))
 
 
+async def test_a_schema_of_the_search_path(empty_postgres_url: str) -> None:
+    """What it is called is said nowhere else."""
+    make_schema(empty_postgres_url, "Myapp", "uuid")
+    path = quote('-c search_path="Myapp"')
+    adapter = PrismaStorageAdapter(f"{empty_postgres_url}?options={path}")
+    await adapter.upgrade()
+    id = str(uuid4())
+    await used(adapter, lambda tx: tx.threads.insert(thread(id, k="v\0")))
+    await adapter.upgrade()
+    assert await metadata(adapter, id) == {"k": "v\0"}
+    with pytest.raises(SchemaError, match="lacks tables"):
+        await metadata(PrismaStorageAdapter(empty_postgres_url), id)
+
+
 async def test_nothing_is_forgotten_of_a_schema_that_can_not_be_read(
     empty_postgres_url: str, role: str
 ) -> None:
@@ -181,6 +195,7 @@ async def test_several_upgrade_at_once(empty_postgres_url: str) -> None:
             ALTER TABLE "Run" ALTER status TYPE small USING 'QUEUED'""",
             r'"Run"\."status" lacks CANCELLED, CANCELLING, EXPIRED, REQUIRES_ACTION',
         ),
+        ("""ALTER TABLE "Message" ALTER "runId" SET NOT NULL""", r'have to take NULL, .*"Message"\."runId"'),
         ("""ALTER TABLE "Run" DROP "usage" """, r'lacks tables or columns .*"Run"\."usage"'),
     ],
 )
@@ -226,13 +241,13 @@ def test_things_that_only_the_application_can_make(
         url,
         'ALTER TABLE "Assistant" ADD "workspaceId" text NOT NULL DEFAULT 1',
         'ALTER TABLE "Assistant" ALTER "workspaceId" DROP DEFAULT',
-        'ALTER TABLE "Thread" ADD "userId" text NOT NULL DEFAULT 1',
-        'ALTER TABLE "Thread" ALTER "userId" DROP DEFAULT',
+        'ALTER TABLE "Thread" ADD "name" text NOT NULL DEFAULT 1',
+        'ALTER TABLE "Thread" ALTER "name" DROP DEFAULT',
     )
     client = make_client()
     with pytest.raises(openai.InternalServerError, match=r"No assistant can be made here.*workspaceId"):
         client.beta.assistants.create(model="gpt-4o-mini")
-    with pytest.raises(openai.InternalServerError, match=r"No thread can be made here.*userId"):
+    with pytest.raises(openai.InternalServerError, match=r"No thread can be made here.*name"):
         client.beta.threads.create(metadata={"assistantId": assistant})
     client.beta.threads.messages.create(thread, role="user", content="Hello")
     provider.reply(text("Hi."))

@@ -261,7 +261,11 @@ def test_in_line_behind_a_run_that_node_ends(
     assert ended.status == "completed"
 
 
-def test_node_deletes_a_thread_in_mid_run(client: OpenAI, app: Node, provider: ScriptedServer) -> None:
+@pytest.mark.parametrize("table", ["Thread", "Assistant"])
+def test_node_deletes_a_thread_in_mid_run(
+    client: OpenAI, app: Node, provider: ScriptedServer, table: str
+) -> None:
+    """Or its assistant, with all that hangs on it."""
     assistant = app.assistant()
     thread = app.thread(assistant)
     app.message(thread, "Hello")
@@ -270,7 +274,7 @@ def test_node_deletes_a_thread_in_mid_run(client: OpenAI, app: Node, provider: S
     with client.beta.threads.runs.stream(thread_id=thread, assistant_id=assistant, model=MODEL) as stream:
         events = iter(stream)
         next(event for event in events if event.event == "thread.message.delta")
-        app.delete("Thread", thread)
+        app.delete(table, {"Thread": thread, "Assistant": assistant}[table])
         list(events)
     assert provider.requests[0].closed.wait(DEADLINE)
     with pytest.raises(openai.NotFoundError):

@@ -5,11 +5,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-import openai
 import pytest
-from openai import OpenAI
+from openai import AzureOpenAI, OpenAI
 
-from supercompat import OpenAIClientAdapter, Options, ResponsesRunAdapter, supercompat
+from supercompat import Options, ResponsesRunAdapter, supercompat
 from supercompat.testing import Failure, Reply, ScriptedServer
 
 
@@ -71,21 +70,33 @@ def provider() -> Iterator[ScriptedServer]:
         yield server
 
 
+def _openai(server: Any) -> OpenAI:
+    return OpenAI(base_url=server.base_url, api_key="test-key", max_retries=0)
+
+
+def _azure(server: Any) -> OpenAI:
+    return AzureOpenAI(azure_endpoint=server.url, api_key="test-key", api_version="preview", max_retries=0)
+
+
 MakeTalk = Callable[..., Talk]
 
 
 @pytest.fixture
 def talk(provider: ScriptedServer) -> Iterator[MakeTalk]:
-    """Makes a conversation: takes the run adapter's options as `how`, and another provider as `server`; the rest is the
-    assistant's."""
+    """Makes a conversation: takes the run adapter's options as `how`, another provider as `server`, and whether it is
+    asked as Azure; the rest is the assistant's."""
     with ExitStack() as stack:
 
-        def make(*, how: dict[str, Any] | None = None, server: Any = provider, **assistant: Any) -> Talk:
-            inner = stack.enter_context(
-                openai.OpenAI(base_url=server.base_url, api_key="test-key", max_retries=0)
-            )
+        def make(
+            *,
+            how: dict[str, Any] | None = None,
+            server: Any = provider,
+            azure: bool = False,
+            **assistant: Any,
+        ) -> Talk:
+            inner = stack.enter_context(_azure(server) if azure else _openai(server))
             client = supercompat(
-                client=OpenAIClientAdapter(inner),
+                client=inner,
                 run_adapter=ResponsesRunAdapter(**(how or {})),
                 options=Options(drain=0),
             )

@@ -6,6 +6,7 @@ from typing import Any
 
 from supercompat.testing.replies import Failure, Reply
 from supercompat.testing.scripted import Broadcast, LoopbackServer, Received, Replay, Stream, Wire
+from supercompat.testing.scripted.server import Answered
 
 Event = dict[str, Any]
 
@@ -15,10 +16,10 @@ USAGE = {"input_tokens": 5, "output_tokens": 3, "total_tokens": 8}
 
 
 class EventServer(LoopbackServer):
-    """Answers each request with the next of these: an object, or events, behind which the connection is dropped if
-    they do not end the answer."""
+    """Answers each request with the next of these: an object, an error, or events, behind which the connection is
+    dropped if they do not end the answer."""
 
-    def __init__(self, *answers: Sequence[Event] | Event) -> None:
+    def __init__(self, *answers: Sequence[Event] | Event | Failure) -> None:
         self._answers = list(answers)
         super().__init__(default=Reply(()))
         self.base_url = f"{self.url}/v1"
@@ -26,10 +27,10 @@ class EventServer(LoopbackServer):
     def wire(self, received: Received) -> Wire:
         return _Plain()
 
-    def answer(self, received: Received, body: bytes) -> Replay | Event:
+    def answer(self, received: Received, body: bytes) -> Answered:
         received.body = json.loads(body or b"{}")
         answer = self._answers.pop(0)
-        if isinstance(answer, dict):
+        if isinstance(answer, dict | Failure):
             return answer
         said = Broadcast()
         for number, event in enumerate(answer):
@@ -54,7 +55,7 @@ class _Plain:
         raise NotImplementedError
 
     def error(self, failure: Failure) -> Event:
-        raise NotImplementedError
+        return {"error": {"message": failure.message}}
 
 
 def answered(

@@ -24,7 +24,7 @@ from supercompat.testing import (
     web_search,
 )
 from supercompat.wire.objects import ProviderTool
-from tests.responses.conftest import MakeTalk
+from tests.responses.conftest import MakeTalk, Talk
 
 MCP = {
     "type": "mcp",
@@ -47,6 +47,16 @@ def names(events: list[Any]) -> list[str]:
 
 def deltas(events: list[Any], name: str) -> list[Any]:
     return [event.data.to_dict()["delta"] for event in events if event.event == name]
+
+
+def outputs(asked: Talk, run_id: str) -> list[Any]:
+    """The events behind the outputs of a run's functions."""
+    calls = asked.client.beta.threads.runs.retrieve(run_id, thread_id=asked.thread_id).required_action
+    assert calls
+    given: Any = [{"tool_call_id": each.id, "output": "1"} for each in calls.submit_tool_outputs.tool_calls]
+    asked.provider.reply(text("Done."))
+    runs = asked.client.beta.threads.runs
+    return list(runs.submit_tool_outputs(run_id, thread_id=asked.thread_id, tool_outputs=given, stream=True))
 
 
 def slices_back(message: Any) -> None:
@@ -96,6 +106,30 @@ def test_what_a_search_found_is_shown_to_who_asks(talk: MakeTalk) -> None:
     [search, _] = asked.steps(run, include=include)
     [full] = search.step_details.tool_calls[0].file_search.results
     assert full.content[0].text == "It is 5."
+
+
+@pytest.mark.conforms("C-130")
+@pytest.mark.parametrize("include", [[], ["step_details.tool_calls[*].file_search.results[*].content"]])
+def test_a_stream_shows_what_a_search_found_to_who_asks(talk: MakeTalk, include: list[str]) -> None:
+    add = {"type": "function", "function": {"name": "add"}}
+    asked = talk(
+        tools=[{"type": "file_search"}, add], tool_resources={"file_search": {"vector_store_ids": ["vs_1"]}}
+    )
+    found = file_search("budget", results=[RESULT])
+    events = asked.stream(found + text("5.") + found + tool_calls(call("add", "{}")), include=include)
+    run: Any = events[-1].data
+    events += outputs(asked, run.id)
+    ended = [event.data for event in events if event.event == "thread.run.step.completed"]
+    results = [
+        found
+        for step in ended
+        if step.type == "tool_calls"
+        for each in step.step_details.tool_calls
+        if each.type == "file_search"
+        for found in each.file_search.results
+    ]
+    shown = [each.content and each.content[0].text for each in results]
+    assert shown == (["It is 5."] * 2 if include else [None] * 2)
 
 
 @pytest.mark.conforms("C-150")
@@ -160,6 +194,16 @@ def test_mcp(talk: MakeTalk) -> None:
     assert worked.function.output == "A page."
     assert "Gone." in failed.function.output
     assert run.required_action is None
+
+
+def test_a_server_of_mcp_that_is_away(talk: MakeTalk) -> None:
+    """Without a step nobody would know."""
+    asked = talk(tools=[MCP])
+    run = asked.run(mcp_tools("wiki", error="No such host.") + text("Sorry."))
+    [step, _] = asked.steps(run)
+    [shown] = step.step_details.tool_calls
+    assert shown.function.name == "mcp:wiki"
+    assert json.loads(shown.function.output) == {"error": "No such host."}
 
 
 def test_an_approval_that_a_run_can_not_give(talk: MakeTalk) -> None:
@@ -279,3 +323,65 @@ def test_a_tool_as_the_provider_has_it_keeps_its_secrets_out_of_sight(talk: Make
     asked.run(text("Hello"))
     assert asked.asked[0]["tools"][0]["authorization"] == "secret-token"
     assert "secret-token" not in repr(ProviderTool.model_validate({**MCP, "authorization": "secret-token"}))
+
+
+@pytest.mark.parametrize(
+    ("options", "sent"),
+    [
+        ({}, None),
+        (
+            {"ranking_options": {"score_threshold": 0.5}},
+            {"ranker": "default-2024-11-15", "score_threshold": 0.5},
+        ),
+        (
+            {"ranking_options": {"ranker": "auto", "score_threshold": 0}},
+            {"ranker": "auto", "score_threshold": 0},
+        ),
+    ],
+)
+def test_how_a_search_ranks(talk: MakeTalk, options: dict[str, Any], sent: Any) -> None:
+    asked = talk(
+        tools=[{"type": "file_search", "file_search": options}],
+        tool_resources={"file_search": {"vector_store_ids": ["vs_1"]}},
+    )
+    run = asked.run(text("5."))
+    assert run.status == "completed", run.last_error
+    assert asked.asked[0]["tools"][0].get("ranking_options") == sent
+
+
+def test_a_search_of_nothing(talk: MakeTalk) -> None:
+    """An assistant that searches the stores of its threads meets one that has none."""
+    asked = talk(tools=[{"type": "file_search"}])
+    assert asked.run(text("Hello"), tool_choice="required").status == "completed"
+    assert asked.asked[0].keys().isdisjoint(("tools", "tool_choice"))
+    failed = asked.run(tool_choice={"type": "file_search"})
+    assert "vector_store_ids" in failed.last_error.message
+
+
+def test_a_server_of_mcp_that_has_to_be_used(talk: MakeTalk) -> None:
+    asked = talk(tools=[MCP, {**MCP, "server_label": "maps"}])
+    run = asked.run(text("Done."), tool_choice={"type": "mcp"})
+    assert run.status == "completed", run.last_error
+    chosen = asked.asked[0]["tool_choice"]
+    assert [each["server_label"] for each in chosen["tools"]] == ["wiki", "maps"]
+
+
+@pytest.mark.parametrize("store", [False, True])
+@pytest.mark.parametrize("kind", ["computer", "computer_use_preview"])
+def test_a_run_behind_one_that_used_a_computer(talk: MakeTalk, store: bool, kind: str) -> None:
+    """It is reminded of the call as of a function's, whose output is an image."""
+    screen = {"display_width": 800, "display_height": 600, "environment": "browser"}
+    tool = {"type": kind, **(screen if kind != "computer" else {})}
+    model = "gpt-5.4" if kind == "computer" else "computer-use-preview"
+    asked = talk(how={"store": store}, model=model, tools=[tool])
+    run = asked.run(computer_call({"type": "click", "button": "left", "x": 1, "y": 2}))
+    shot = {"type": "computer_screenshot", "image_url": "data:image/png;base64,AAAA"}
+    assert asked.submit(run, text("Clicked."), computer_call=json.dumps(shot)).status == "completed"
+    assert asked.asked[1]["input"][-1]["type"] == "computer_call_output"
+    asked.client.beta.threads.messages.create(asked.thread_id, role="user", content="And?")
+    run = asked.run(text("Done."))
+    assert run.status == "completed", run.last_error
+    _, called, seen, *_ = asked.asked[2]["input"]
+    assert (called["type"], called["name"]) == ("function_call", "computer_call")
+    [image] = seen["output"]
+    assert (image["type"], image["image_url"]) == ("input_image", shot["image_url"])

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from supercompat.testing import error
 from tests.responses.conftest import MakeTalk, Talk
 from tests.responses.raw_events import RESPONSE, Event, EventServer, answered, begun, delta, done, message
 
@@ -77,18 +78,20 @@ def test_calls_without_ids(talk: MakeTalk) -> None:
         answered(output=[message("Hello")]),
         answered(begun(0, message("")), delta(0, "Hel"), output=[message("Hello")]),
         answered(*HELLO, output=[message("Hello")]),
+        answered(done(0, {"type": "message", "content": "Hello"})),
     ],
-    ids=["deltas alone", "no events", "half of it", "at another place in the whole"],
+    ids=["deltas alone", "no events", "half of it", "at another place in the whole", "without parts"],
 )
 def test_text_comes_once_and_whole(talk: MakeTalk, answer: list[Event]) -> None:
     asked, run = run_of(talk, answer)
     assert (run.status, said(asked)) == ("completed", "Hello")
 
 
-def test_a_call_that_only_the_whole_has(talk: MakeTalk) -> None:
-    _, run = run_of(talk, answered(output=[CALL]), tools=[ADD])
+@pytest.mark.parametrize("arguments", ['{"a": 1}', {"a": 1}])
+def test_a_call_that_only_the_whole_has(talk: MakeTalk, arguments: Any) -> None:
+    _, run = run_of(talk, answered(output=[{**CALL, "arguments": arguments}]), tools=[ADD])
     [waiting] = run.required_action.submit_tool_outputs.tool_calls
-    assert (waiting.id, waiting.function.name, waiting.function.arguments) == ("call_1", "add", "{}")
+    assert (waiting.id, waiting.function.name, waiting.function.arguments) == ("call_1", "add", '{"a": 1}')
 
 
 def test_characters_that_are_cut(talk: MakeTalk) -> None:
@@ -178,3 +181,45 @@ def test_an_image_is_shown_behind_the_outputs_of_functions(talk: MakeTalk) -> No
     image, text = asked.answer().content
     shown = json.loads(step.step_details.tool_calls[0].function.output)
     assert (image.image_file.file_id, text.text.value) == (shown["file_id"], "Hello")
+
+
+def test_messages_behind_a_call(talk: MakeTalk) -> None:
+    """However much is said, the step that waits is found."""
+    events = [done(0, CALL), done(1, message("A")), done(2, message("B"))]
+    with EventServer(answered(*events), answered(*HELLO)) as server:
+        asked = talk(server=server, tools=[ADD])
+        run = asked.submit(asked.run_as_scripted(), add="1")
+    assert run.status == "completed"
+
+
+@pytest.mark.parametrize("status", ["completed", "incomplete"])
+def test_a_tool_behind_a_message_with_an_image(talk: MakeTalk, status: str) -> None:
+    """A message without any content would break the SDK's handlers."""
+    drawn = {"id": "ig_1", "type": "image_generation_call", "status": "completed", "result": "AAAA"}
+    with EventServer(answered(done(0, drawn), *HELLO, done(2, SEARCH), status=status)) as server:
+        asked = talk(server=server)
+        runs = asked.client.beta.threads.runs
+        with runs.stream(thread_id=asked.thread_id, assistant_id=asked.assistant_id) as stream:
+            stream.until_done()
+            [answer] = stream.get_final_messages()
+    assert [part.type for part in answer.content] == ["image_file", "text"]
+
+
+@pytest.mark.parametrize("cut", range(2, 8))
+def test_an_answer_in_the_background_that_is_not_streamed_again(talk: MakeTalk, cut: int) -> None:
+    """The line drops, and the provider has only the whole answer: what was heard before comes once."""
+    code: Event = {"id": "ci_1", "type": "code_interpreter_call", "code": "print", "outputs": []}
+    code["outputs"].append({"type": "logs", "logs": "1"})
+    writing = {"type": "response.code_interpreter_call_code.delta", "output_index": 0, "delta": "pr"}
+    events = [begun(0, {**code, "code": "", "outputs": None}), writing, done(0, code), *HELLO, done(2, CALL)]
+    answer = answered(*events, output=[code, message("Hello"), CALL])
+    with EventServer(answer[:cut], error(400, "It can't be streamed."), answer[-1]["response"]) as server:
+        asked = talk(server=server, how={"background": True}, tools=[ADD])
+        run = asked.run_as_scripted()
+    assert run.status == "requires_action", run.last_error
+    ran, _, waiting = asked.steps(run)
+    [shown] = ran.step_details.tool_calls
+    assert shown.code_interpreter.input == "print"
+    assert [output.logs for output in shown.code_interpreter.outputs] == ["1"]
+    assert [each.function.arguments for each in waiting.step_details.tool_calls] == ["{}"]
+    assert said(asked) == "Hello"

@@ -92,8 +92,20 @@ def test_another_model_is_not_sent_the_reasoning(talk: MakeTalk) -> None:
     assert kinds(asked) == [*SAID, "message"]
 
 
+@pytest.mark.parametrize(("model", "tries"), [("my-deployment", 1), ("gpt-5-chat-latest", 2), ("gpt-4.1", 1)])
+def test_reasoning_of_a_deployment(talk: MakeTalk, model: str, tries: int) -> None:
+    """Its name need not say whether it reasons. It is asked for its reasoning until it has none."""
+    asked = talk(how={"store": False}, azure=True, model=model, tools=[ADD])
+    thinks = model == "my-deployment"
+    run = asked.run(THINK if thinks else tool_calls(call("add", "{}")))
+    run = asked.submit(run, text("Done."), add="1")
+    assert run.status == "completed", run.last_error
+    assert ("reasoning" in kinds(asked)) is thinks
+    assert len(asked.asked) == tries + 1
+
+
 def test_reasoning_of_a_model_whose_name_does_not_say_so(talk: MakeTalk) -> None:
-    """As a deployment's on Azure: what it thought comes without its content, and means nothing without it."""
+    """On a server that is not known: what it thought comes without its content, and means nothing without it."""
     asked = talk(how={"store": False}, model="my-deployment", tools=[ADD])
     run = asked.run(THINK)
     run = asked.submit(run, text("Done."), add="1")

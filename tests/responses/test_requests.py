@@ -341,7 +341,10 @@ def test_providers_without_the_api_are_refused() -> None:
         routes = {"claude-*": AnthropicClientAdapter(other), "*": OpenAIClientAdapter(known)}
         with pytest.raises(ConfigurationError, match=r"claude-.*CompletionsRunAdapter"):
             supercompat(client=routes, run_adapter=ResponsesRunAdapter())
-    with groq.Groq(api_key="test-key") as inner, pytest.raises(ConfigurationError, match="background=True"):
+    with (
+        groq.Groq(api_key="test-key") as inner,
+        pytest.raises(ConfigurationError, match="background can't be"),
+    ):
         supercompat(client=GroqClientAdapter(inner), run_adapter=ResponsesRunAdapter(background=True))
     with pytest.raises(ConfigurationError, match="store=False"):
         ResponsesRunAdapter(store=False, background=True)
@@ -386,3 +389,19 @@ def test_hosted_tools_need_this_run_adapter(provider: ScriptedServer, kind: str)
         with pytest.raises(openai.BadRequestError, match=kind):
             client.beta.threads.runs.create(thread.id, assistant_id=assistant.id, tools=tools)
     assert provider.requests == []
+
+
+def test_what_is_left_of_a_limit(talk: MakeTalk) -> None:
+    """The API takes no limit below 16."""
+    asked = talk(tools=[ADD])
+    run = asked.run(tool_calls(call("add", "{}")).with_usage(Usage(5, 25)), max_completion_tokens=30)
+    run = asked.submit(run, text("Done.").with_usage(Usage(7, 3, cached=2, reasoning=1)), add="1")
+    assert run.status == "completed", run.last_error
+    assert [body["max_output_tokens"] for body in asked.asked] == [30, 16]
+    assert run.usage.to_dict() == {
+        "prompt_tokens": 12,
+        "completion_tokens": 28,
+        "total_tokens": 40,
+        "prompt_token_details": {"cached_tokens": 2},
+        "completion_tokens_details": {"reasoning_tokens": 1},
+    }

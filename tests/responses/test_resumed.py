@@ -16,6 +16,7 @@ RESULT: dict[str, Any] = {
     "text": "5",
     "attributes": {},
 }
+INCLUDE = ["step_details.tool_calls[*].file_search.results[*].content"]
 REPLIES = {
     "code": code_interpreter("pri", "nt(1)", logs="1\n", images=["data:image/png;base64,AAAA"])
     + text("Done."),
@@ -53,7 +54,7 @@ def test_a_stream_with_hosted_tools_goes_on(talk: MakeTalk, kind: str) -> None:
     )
     asked.provider.reply(REPLIES[kind])
     conversation = Conversation(asked.client, asked.assistant_id, asked.thread_id)
-    with begun(conversation) as stream:
+    with begun(conversation, include=INCLUDE) as stream:
         *whole, done = stream
     run_id = next(frame.event.data["id"] for frame in whole if frame.name == "thread.run.created")
     assert done.name == "done"

@@ -43,6 +43,10 @@ class Bare:
             self._file.readline()
             yield chunk
 
+    def rest(self) -> bytes:
+        """What comes before the other side closes the connection."""
+        return self._file.read()
+
     def close(self) -> None:
         self._file.close()
         self.socket.close()

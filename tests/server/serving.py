@@ -26,12 +26,11 @@ class Announced(uvicorn.Server):
 
 
 @contextmanager
-def served(app: Any) -> Iterator[str]:
+def served(app: Any, **settings: Any) -> Iterator[str]:
     """The root URL of an ASGI application for as long as the context lasts; then it is stopped in an orderly way."""
     listener = listen("127.0.0.1", 0)
-    config = uvicorn.Config(
-        app, http="h11", ws="none", loop="asyncio", log_config=None, timeout_graceful_shutdown=5
-    )
+    given: dict[str, Any] = {"http": "h11", "timeout_graceful_shutdown": 5, **settings}
+    config = uvicorn.Config(app, ws="none", loop="asyncio", log_config=None, **given)
     server = Announced(config)
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()

@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import math
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,11 +15,17 @@ import pytest
 
 from supercompat import Options, ServerOptions, SQLAlchemyStorageAdapter, asgi_app
 from supercompat.errors import ConfigurationError
+from supercompat.server.asgi import application
+from supercompat.server.connections import Connection
+from supercompat.server.project_doors import ProjectDoors
+from supercompat.storage_adapters.sql.attempts import ABSENCE
 from supercompat.testing import Gate, ScriptedModel, ScriptedServer, text
+from supercompat.transport.sdk import compose
 from tests.contract.conversations import DEADLINE, conversation
 from tests.server.bare import Bare
 from tests.server.conftest import Connect, Lines, Serve
 from tests.server.serving import served
+from tests.storage.sessions import session, terminate, wait_for
 
 
 @pytest.fixture
@@ -45,6 +53,14 @@ def test_a_path_that_is_not_served_is_a_404_of_the_api(http: httpx2.Client, url:
     assert answer.status_code == 404
     assert error_of(answer)["message"].startswith("Invalid URL (GET /v1/nothing)")
     assert answer.headers["x-request-id"].startswith("req_")
+
+
+@pytest.mark.parametrize("path", ["", "/", "/v1", "/v1/"])
+def test_the_address_itself(http: httpx2.Client, url: str, path: str) -> None:
+    """Which a browser is pointed at first."""
+    answer = http.get(f"{url}{path}")
+    assert answer.status_code == 404
+    assert error_of(answer)["message"].startswith("Invalid URL (GET /v1/). Served here: assistants, ")
 
 
 @pytest.mark.parametrize(
@@ -79,8 +95,14 @@ def test_a_request_keeps_the_id_that_it_came_with(
     assert kept == given if is_kept else kept.startswith("req_")
 
 
+def is_ready(http: httpx2.Client, root: str) -> bool:
+    """Whether the server gets ready: on a busy machine its first look at the database may take too long."""
+    return wait_for(lambda: http.get(f"{root}/readyz").status_code == 200)
+
+
 def test_health(http: httpx2.Client, url: str) -> None:
     assert http.get(f"{url}/healthz").json() == {"status": "ok"}
+    assert is_ready(http, url)
     assert http.get(f"{url}/readyz").json() == {"status": "ok"}
 
 
@@ -94,7 +116,50 @@ def test_it_is_not_ready_without_its_database(
         with pytest.raises(openai.InternalServerError, match="supercompat db upgrade"):
             connect(root).beta.assistants.list()
         asyncio.run(SQLAlchemyStorageAdapter(empty_postgres_url).upgrade())
-        assert http.get(f"{root}/readyz").status_code == 200
+        assert is_ready(http, root)
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_where_the_database_is_stays_in_the_log(
+    connect: Connect, tmp_path: Path, caplog: pytest.LogCaptureFixture, is_stored: bool
+) -> None:
+    """One that fails in mid work, and one that could never be used."""
+    file = tmp_path / "private" / "of-the-shop.db"
+    if is_stored:
+        file.parent.mkdir()
+    storage = SQLAlchemyStorageAdapter(f"sqlite:///{file}")
+    with served(asgi_app(client=ScriptedModel(), storage=storage, options=Options(drain=0))) as root:
+        client = connect(root)
+        if is_stored:
+            client.beta.threads.create()
+            with closing(sqlite3.connect(file)) as database:
+                database.execute("ALTER TABLE threads RENAME TO hidden")
+        with pytest.raises(openai.InternalServerError) as refused:
+            client.beta.threads.create()
+    assert refused.value.body == {
+        "message": "The database can't be used at the moment.",
+        "type": "server_error",
+        "param": None,
+        "code": None,
+    }
+    assert str(file.parent) in caplog.text
+    assert ("no such table: threads" in caplog.text) is is_stored
+
+
+def test_it_is_soon_not_ready_when_its_database_goes(http: httpx2.Client, postgres_url: str) -> None:
+    """Whoever needs the database waits for it longer."""
+    doors = ProjectDoors(
+        compose(ScriptedModel(), SQLAlchemyStorageAdapter(postgres_url), None, None, Options(drain=0)),
+        host="127.0.0.1",
+    )
+    allow = "UPDATE pg_database SET datallowconn = %s WHERE datname = current_database()"
+    with session(postgres_url) as database, served(application(doors)) as root:
+        assert is_ready(http, root)
+        database.execute(allow, [False])
+        terminate(database)
+        assert http.get(f"{root}/readyz", timeout=ABSENCE / 2).status_code == 503
+        database.execute(allow, [True])
+        assert is_ready(http, root)
 
 
 # Limits
@@ -118,6 +183,20 @@ def test_a_body_that_never_comes(serve: Serve) -> None:
     with Bare(serve(request_timeout=1)) as bare:
         bare.socket.sendall(b"POST /v1/threads HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n{")
         assert bare.head()[0] == 408
+
+
+def test_a_request_that_never_begins(make_app: Callable[..., Any]) -> None:
+    with (
+        served(make_app(), http=Connection, timeout_keep_alive=1) as root,
+        Bare(root) as silent,
+        Bare(root) as half,
+        Bare(root) as kept,
+    ):
+        kept.ask("GET", "/healthz")
+        assert kept.head()[0] == 200
+        for bare in (half, kept):
+            bare.socket.sendall(b"GET /v1/assistants HTTP/1.1\r\nho")
+        assert [bare.rest() for bare in (silent, half, kept)] == [b"", b"", b'{"status":"ok"}']
 
 
 def test_an_answer_that_takes_too_long(http: httpx2.Client, serve: Serve, provider: ScriptedServer) -> None:
@@ -244,6 +323,13 @@ def test_the_log_has_neither_keys_nor_bodies(
         assert secret not in caplog.text
 
 
+def test_the_log_has_no_more_than_the_beginning_of_a_path(
+    http: httpx2.Client, url: str, lines: Lines
+) -> None:
+    assert http.get(f"{url}/v1/{'x' * 10_000}").status_code == 404
+    assert len(lines.next()) < 1000
+
+
 def test_the_log_has_a_request_whose_client_left_too_early(url: str, lines: Lines) -> None:
     with Bare(url) as bare:
         bare.socket.sendall(b"POST /v1/threads HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 10\r\n\r\n{")
@@ -272,6 +358,19 @@ def test_mounting_needs_no_start(make_app: Callable[..., Any], connect: Connect,
         azure = openai.AzureOpenAI(azure_endpoint=f"{root}/ai/assistants", api_version="1", api_key="any")
         with azure:
             assert [each.id for each in azure.beta.assistants.list()] == [assistant.id]
+
+
+def test_an_application_that_is_started_again(
+    make_app: Callable[..., Any], provider: ScriptedServer, connect: Connect
+) -> None:
+    """As a test client does with that of a module, each time on a new event loop."""
+    provider.reply(text("One"), text("Two"))
+    app = make_app()
+    for known in (0, 1):
+        with served(app) as root:
+            client = connect(root)
+            assert len(client.beta.assistants.list().data) == known
+            assert conversation(client).run().status == "completed"
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])

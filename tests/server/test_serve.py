@@ -16,6 +16,7 @@ import pytest
 from supercompat.server.cli import main
 from supercompat.testing import Gate, ScriptedServer, text
 from tests.contract.conversations import DEADLINE, conversation, heard_until, texts
+from tests.server.bare import Bare
 from tests.server.conftest import Connect
 from tests.server.processes import Served, environment
 
@@ -189,10 +190,59 @@ def test_a_run_that_takes_too_long_is_handed_over(
 
 
 @pytest.mark.slow
-def test_an_interrupt_ends_it_too(tmp_path: Path, keys: Mapping[str, str]) -> None:
+def test_who_takes_nothing_more_is_not_waited_for(
+    tmp_path: Path, keys: Mapping[str, str], provider: ScriptedServer, connect: Connect
+) -> None:
+    """A stream that is not read, and a request that never comes as a whole."""
+    provider.reply(text(*["x" * 8000] * 1200))
+    with Served(tmp_path, "--drain", "60", **keys) as server:
+        client = connect(server.root)
+        asked = conversation(client)
+        with Bare(server.root, room=4096) as stalled, Bare(server.root) as half:
+            body = {"assistant_id": asked.assistant_id, "stream": True}
+            stalled.ask("POST", f"/v1/threads/{asked.thread_id}/runs", body)
+            assert stalled.head()[0] == 200
+            half.socket.sendall(b"POST /v1/threads HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n{")
+            run = client.beta.threads.runs.list(asked.thread_id).data[0]
+            assert asked.poll(run.id).status == "completed"
+            assert server.stop() == 0
+    assert "Traceback" not in server.log
+    assert "ERROR" not in server.log
+
+
+@pytest.mark.slow
+def test_an_interrupt_ends_it_too(tmp_path: Path, keys: Mapping[str, str], connect: Connect) -> None:
     with Served(tmp_path, **keys) as server:
+        connect(server.root).beta.assistants.list()
         assert server.stop(signal.SIGINT) == 130
     assert "Traceback" not in server.log
+
+
+@pytest.mark.slow
+def test_a_second_interrupt_hands_over_at_once(
+    tmp_path: Path, keys: Mapping[str, str], provider: ScriptedServer, connect: Connect
+) -> None:
+    provider.reply(text("Hel", Gate(), "lo"))
+    with Served(tmp_path, "--drain", "60", **keys) as server:
+        client = connect(server.root)
+        events = iter(conversation(client).stream())
+        heard_until(events, "thread.message.delta")
+        os.kill(server.pid, signal.SIGINT)
+        refusal_by(client)
+        assert server.stop(signal.SIGINT) == 130
+        with pytest.raises(openai.APIError, match="takes the run over"):
+            list(events)
+    assert "Traceback" not in server.log
+
+
+@pytest.mark.slow
+def test_a_terminal_that_is_closed_ends_it_too(
+    tmp_path: Path, keys: Mapping[str, str], connect: Connect
+) -> None:
+    with Served(tmp_path, **keys) as server:
+        connect(server.root).beta.assistants.list()
+        assert server.stop(signal.SIGHUP) == 0
+    assert "Finished server process" in server.log
 
 
 @pytest.mark.slow

@@ -102,7 +102,11 @@ def test_variables_that_make_no_sense(variables: Mapping[str, str], said: str) -
         ("providers = 1", "supercompat.toml: providers takes tables"),
         ("[providers.a]\nkind = 'b'", "supercompat.toml: providers.a.kind: Input should be 'openai', "),
         ("[providers.a]\nkind = 'groq'\napi_key = 'gsk-secret'", "providers.a: api_key is not read here"),
-        ("[providers.a]\nkind = 'groq'\nbase = 'b'", "providers.a.base: Extra inputs are not permitted"),
+        ("[providers.a]\nkind = 'groq'\nbase = 'b'", "providers.a: base is no setting. Is base_url meant?"),
+        (
+            "[providers.a]\nkind = 'groq'\nx = 'b'",
+            "providers.a: x is no setting. Known are: kind, base_url, ",
+        ),
     ],
 )
 def test_files_that_make_no_sense(folder: Path, content: str, said: str) -> None:

@@ -1,7 +1,9 @@
 """An SQLite file: shared by writers, and what can be wrong with it."""
 
 import asyncio
+import os
 import sqlite3
+import stat
 import threading
 from pathlib import Path
 from time import monotonic
@@ -33,6 +35,25 @@ def counted(store: Store) -> str:
 
 def open_file(folder: Path, options: str = "") -> Store:
     return SQLAlchemyStorageAdapter(f"sqlite:///{folder / 'rows.db'}{options}").open()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs modes of files")
+def test_a_new_file_is_its_owners_alone(tmp_path: Path) -> None:
+    store = open_file(tmp_path)
+    asyncio.run(store.transact(lambda tx: tx.threads.insert(thread())))
+    files = list(tmp_path.iterdir())
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    assert "rows.db-wal" in [file.name for file in files]
+    asyncio.run(store.aclose())
+
+
+def test_the_mode_of_a_file_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "rows.db").touch()
+    mode = (tmp_path / "rows.db").stat().st_mode
+    store = open_file(tmp_path)
+    asyncio.run(store.transact(lambda tx: tx.threads.insert(thread())))
+    assert (tmp_path / "rows.db").stat().st_mode == mode
+    asyncio.run(store.aclose())
 
 
 def test_two_writers_lose_nothing(tmp_path: Path) -> None:

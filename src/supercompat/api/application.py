@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import replace
 
 from supercompat.api.codec import JSON, decode, encode, encode_json
 from supercompat.api.exchange import Frames, Request, Response
@@ -74,4 +75,5 @@ def refusal(error: RequestError, headers: dict[str, str] | None = None) -> Respo
 
 def unavailable(error: SupercompatError, headers: dict[str, str] | None = None) -> Response:
     """What a caller reads when we can't work at all: our own words say what to do."""
-    return refusal(RequestError(str(error), status=500, type="server_error"), headers)
+    answer = refusal(RequestError(str(error), status=500, type="server_error"), headers)
+    return replace(answer, failure=error)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 from uuid import uuid4
 
+from supercompat.errors import SupercompatError
 from supercompat.services.turns import Caller
 
 Frames: TypeAlias = AsyncGenerator[bytes, None]
@@ -41,8 +42,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a door answers: a whole body, or frames as they come. Frames have to be read or closed."""
+    """What a door answers: a whole body, or frames as they come. Frames have to be read or closed.
+
+    Args:
+        failure: why we could not work at all. The body has its words, which are for whoever runs this process.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes | Frames
+    failure: SupercompatError | None = None

@@ -37,7 +37,7 @@ class Router:
 
 def below_version(path: str) -> str:
     """The path behind `/v1`, whatever stands before it."""
-    _, version, rest = path.partition("/v1/")
+    _, version, rest = re.sub("/v1$", "/v1/", path).partition("/v1/")
     return f"/{rest}" if version else path
 
 

@@ -84,7 +84,8 @@ class Route:
 
 async def _create_run(services: Services, call: Call) -> Answer:
     wish, ids = wish_of(call.request), wants_ids(call.request)
-    return await services.runs.create(call.ids[0], call.body, wish, event_ids=ids)
+    includes = bool(call.query.include)
+    return await services.runs.create(call.ids[0], call.body, wish, includes=includes, event_ids=ids)
 
 
 async def _create_thread_and_run(services: Services, call: Call) -> Answer:

@@ -20,17 +20,21 @@ NO_BETA = (
     f"Please try again by setting the header 'OpenAI-Beta: {BETA}'."
 )
 
+_EXTENSION = re.compile(r"/runs/[^/]+/(context|events)$")
+
 IMAGE_ENDINGS = ".jpeg, .jpg, .png, .gif, .webp"
 
 
 def demand_beta(request: Request) -> None:
-    """Refuse a request for the Assistants API that does not name its version 2 (C-004, C-005).
+    """Refuse a request for the Assistants API that does not name its version 2 (C-004, C-005). What the hosted API
+    never had asks for none: an `EventSource` could not send it.
 
     Raises:
         RequestError: E3.
     """
     named = [name.strip() for name in request.headers.get("openai-beta", "").split(",")]
-    if re.search(r"/(assistants|threads)(/|$)", request.path) and BETA not in named:
+    is_its = re.search(r"/(assistants|threads)(/|$)", request.path) and not _EXTENSION.search(request.path)
+    if is_its and BETA not in named:
         raise RequestError(NO_BETA, code="invalid_beta")
 
 

@@ -26,6 +26,7 @@ from supercompat.client_adapters.openai_responses import (
 from supercompat.client_adapters.stainless import Channel, Resource, is_asynchronous
 from supercompat.errors import ProviderError
 from supercompat.model.events import ModelEvent
+from supercompat.model.families import is_reasoning, may_reason
 from supercompat.model.request import JsonSchemaFormat, ModelRequest
 
 #: Seconds between two looks at a response that is not streamed.
@@ -42,6 +43,9 @@ NOT_STREAMED = (400, 405, 422, 501)
 
 #: How a provider speaks of an answer that it does not keep.
 _OF_AN_ANSWER = re.compile(r"previous.response|\bresp_|response with id", re.IGNORECASE)
+
+#: How it says that a model's reasoning does not come encrypted.
+_OF_SEALS = re.compile(r"encrypted.content is not supported", re.IGNORECASE)
 
 #: How it speaks of an item that it does not know or can't read, or of one that misses another.
 _OF_AN_ITEM = re.compile(
@@ -79,6 +83,8 @@ class StainlessResponses:
         self._channel = channel.speaking(_RESOURCE)
         self._quirks = quirks
         self._server = urlsplit(str(client.base_url)).netloc
+        # Models that were found to have no reasoning to encrypt.
+        self._unsealed: set[str] = set()
 
     def hosted_tools(self, model: str | None) -> frozenset[str]:
         return self._quirks.support.hosted_tools
@@ -125,7 +131,8 @@ class StainlessResponses:
                 first = await anext(events, None)
             finally:
                 waiting.cancel()
-        return _from(first, events)
+            return _from(first, events)
+        raise AssertionError("unreachable")
 
     async def cancel(self, model: str, handle: Mapping[str, Any]) -> None:
         if response_id := handle_of(handle, self._server):
@@ -137,9 +144,15 @@ class StainlessResponses:
             server=self._server,
             store=background or (self._quirks.support.stores if store is None else store),
             background=background,
+            seals=self._seals(request.model),
             stream=self._quirks.streams_schemas or not has_schema,
             has_extras=self._quirks.has_extras,
         )
+
+    def _seals(self, model: str) -> bool:
+        """Whether to ask for encrypted reasoning. Only of OpenAI's own servers it is known how they refuse that."""
+        is_possible = is_reasoning(model) or (self._quirks.support.stores and may_reason(model))
+        return is_possible and model not in self._unsealed
 
     async def _ask(
         self, request: ModelRequest, way: Way, stack: AsyncExitStack
@@ -151,10 +164,23 @@ class StainlessResponses:
             try:
                 return await self._opened(body, way, stack)
             except ProviderError as error:
-                recall = _other_recall(error, body)
-                if recall is None or recall == way.recall:
-                    raise
-            way = replace(way, recall=recall)
+                way = self._other_way(error, request, body, way)
+
+    def _other_way(
+        self, error: ProviderError, request: ModelRequest, body: Mapping[str, Any], way: Way
+    ) -> Way:
+        """The way to ask again.
+
+        Raises:
+            ProviderError: the one that is given, if there is none.
+        """
+        if way.seals and error.status == 400 and _OF_SEALS.search(error.message):
+            self._unsealed.add(request.model)
+            return replace(way, seals=False)
+        recall = _other_recall(error, body)
+        if recall is None or recall == way.recall:
+            raise error
+        return replace(way, recall=recall)
 
     async def _opened(
         self, body: Mapping[str, Any], way: Way, stack: AsyncExitStack
@@ -272,10 +298,10 @@ def _send(client: Any, ask: Mapping[str, Any], stream: bool) -> Any:
 
 def _stream_class(client: Any) -> Any:
     """What the client's SDK reads a stream with, which its resources say and its raw methods have to be told."""
-    kinds = [kind for kind in type(client).__mro__ if kind.__module__ != "builtins"]
-    packages = [sys.modules[kind.__module__.partition(".")[0]] for kind in kinds]
     name = "AsyncStream" if is_asynchronous(client) else "Stream"
-    return next(getattr(package, name) for package in packages if hasattr(package, name))[object]
+    kind = next(kind for kind in type(client).__mro__ if kind.__name__ in ("SyncAPIClient", "AsyncAPIClient"))
+    # Not the package of a subclass, which may be the user's.
+    return getattr(sys.modules[kind.__module__.partition(".")[0]], name)[object]
 
 
 def _models(client: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 import anyio
 
 from supercompat.clock import Clock
+from supercompat.engine.changes import Change, Output
 from supercompat.engine.closing import ANSWERED, said
 from supercompat.engine.driver import Driver
 from supercompat.engine.estimates import Estimates
@@ -17,7 +18,7 @@ from supercompat.engine.feed import Feed
 from supercompat.engine.lifecycle import move
 from supercompat.engine.line import brought
 from supercompat.engine.patience import Transacting
-from supercompat.engine.reducer import Change, Output, Reducer
+from supercompat.engine.reducer import Reducer
 from supercompat.engine.sent import noted
 from supercompat.engine.tool_calls import UNDER_WAY
 from supercompat.engine.transcript import BudgetSpentError, Prompt, build_request, read_history, settings

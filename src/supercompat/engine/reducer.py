@@ -8,9 +8,10 @@ compute: until their changes are stored, the pass may still end in another way.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from dataclasses import replace
+from typing import Any, Literal
 
+from supercompat.engine.changes import RUN_EVENTS, STEP_EVENTS, Change, Output
 from supercompat.engine.lifecycle import (
     RunEnding,
     StepEnding,
@@ -25,43 +26,22 @@ from supercompat.engine.lifecycle import (
     usage_state,
 )
 from supercompat.engine.parts import OpenPart
-from supercompat.engine.tool_calls import UNDER_WAY, UNSHOWN, OpenCall, file_id_of, kept_beside, ranking_of
+from supercompat.engine.tool_calls import (
+    UNDER_WAY,
+    UNSHOWN,
+    OpenCall,
+    file_id_of,
+    kept_beside,
+    ranking_of,
+    shown_step,
+)
 from supercompat.model import events as model
 from supercompat.model.surrogates import SurrogateJoiner
 from supercompat.storage_adapters.protocol import Row
 from supercompat.wire import objects as wire
-from supercompat.wire.events import AssistantEvent, EventName, Piece, code_output, message_delta
+from supercompat.wire.events import AssistantEvent, Piece, code_output, message_delta
 from supercompat.wire.ids import Ids
 from supercompat.wire.objects import JsonObject, LastError, Message, Run, RunStep
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A new state of a run, step or message, and the events that announce it once it is stored."""
-
-    row: Row[Run] | Row[RunStep] | Row[Message]
-    names: tuple[EventName, ...] = ()
-    new: bool = False
-
-    def events(self) -> list[AssistantEvent]:
-        return [AssistantEvent(name, self.row.object) for name in self.names]
-
-
-STEP_EVENTS: Mapping[StepEnding, EventName] = {
-    "completed": "thread.run.step.completed",
-    "failed": "thread.run.step.failed",
-    "cancelled": "thread.run.step.cancelled",
-    "expired": "thread.run.step.expired",
-}
-RUN_EVENTS: Mapping[str, EventName] = {
-    "completed": "thread.run.completed",
-    "incomplete": "thread.run.incomplete",
-    "failed": "thread.run.failed",
-    "cancelled": "thread.run.cancelled",
-    "expired": "thread.run.expired",
-}
-
-Output: TypeAlias = Change | AssistantEvent
 
 
 class Reducer:
@@ -94,6 +74,7 @@ class Reducer:
         self._message: Message | None = None
         self._message_step: RunStep | None = None
         self._parts: list[OpenPart] = []
+        self._has_spoken = False
         self._images: list[str] = list(private.get(UNSHOWN, ()))
         self._tool_step: RunStep | None = None
         self._calls: list[OpenCall] = []
@@ -265,7 +246,7 @@ class Reducer:
             status="in_progress",
             role="assistant",
         )
-        self._last_message = message_id
+        self._last_message, self._has_spoken = message_id, True
         opening = [
             Change(
                 Row(self._message_step), ("thread.run.step.created", "thread.run.step.in_progress"), new=True
@@ -350,8 +331,7 @@ class Reducer:
             return self._incomplete("max_completion_tokens" if self._reason == "length" else "content_filter")
         if self._functions:
             return self._require_action()
-        if self._tool_step is not None and self._message is None and not self._images:
-            # No message without words behind what was done.
+        if self._message is None and not self._lacks_message():
             return [*self._end_tool_step("completed", None, self._usage), self._end_run("completed")]
         return [
             *self._open_message_for_more(),
@@ -408,8 +388,9 @@ class Reducer:
         ]
 
     def _incomplete(self, reason: Literal["max_completion_tokens", "content_filter"]) -> list[Output]:
-        ended = self._end_hosted_step()
-        opening = [] if self._message or self._calls else self._open_message()
+        lacks_message = self._lacks_message()
+        ended = self._end_hosted_step() if lacks_message else []
+        opening = self._open_message() if lacks_message and not self._calls else []
         message = "max_tokens" if reason == "max_completion_tokens" else reason
         return [
             *ended,
@@ -418,6 +399,12 @@ class Reducer:
             *self._end_steps("completed"),
             self._end_run("incomplete", incomplete_details=wire.IncompleteDetails(reason=reason)),
         ]
+
+    def _lacks_message(self) -> bool:
+        """Whether the answer is to end with a message that nothing was said in. None follows what a tool did, if there
+        is one before: the SDK's handlers fail on it."""
+        is_told = self._has_spoken and self._tool_step is not None and not self._images
+        return self._message is None and not is_told
 
     def _end_message_before_more(self) -> list[Output]:
         """Text before a call is a message and a step of its own (S5). The turn is billed to what comes last."""
@@ -464,7 +451,8 @@ class Reducer:
             return []
         said = self._tool_step.changed(step_details=wire.ToolCallsDetails(tool_calls=self._step_calls()))
         step = ended_step(said, status, self._now(), usage, last_error)
-        return [Change(self._tool_row(step), (STEP_EVENTS[status],))]
+        row = self._tool_row(step)
+        return [Change(row, (STEP_EVENTS[status],), shown=shown_step(row, self._private))]
 
     def _end_run(
         self,

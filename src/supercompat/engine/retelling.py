@@ -11,6 +11,7 @@ from typing import cast
 from supercompat.engine.closing import ANSWERED
 from supercompat.engine.lifecycle import RESTING, begun_step, made_message
 from supercompat.engine.told import CREATED, ENDED, IN_PROGRESS, Mark, PartMark, Told, mark_of
+from supercompat.engine.tool_calls import shown_step
 from supercompat.storage_adapters.protocol import PageQuery, RunRow, Transaction
 from supercompat.wire.events import (
     AssistantEvent,
@@ -67,7 +68,7 @@ def read_stored(tx: Transaction, row: RunRow, told: Told) -> Stored | None:
     behind = told.behind([step.object.id for step in rows])
     if behind is None:
         return None
-    steps = [step.object for step in rows[len(rows) - len(behind) :]]
+    steps = [shown_step(step, row.private) for step in rows[len(rows) - len(behind) :]]
     ids = [id for step in steps if (id := made_message(step))]
     lacking = [id for id in ids if not told.is_settled or told.level(id) != ENDED]
     messages = {id: message.object for id in lacking if (message := tx.messages.get(id))}

@@ -18,7 +18,7 @@ from supercompat.engine.presence import Presence
 from supercompat.engine.timer import Timer
 from supercompat.engine.tool_calls import UNDER_WAY
 from supercompat.engine.watch import Watch
-from supercompat.errors import StorageError
+from supercompat.errors import StorageError, internal_error
 from supercompat.options import Options
 from supercompat.storage_adapters.protocol import RunRow, Store, StoredStatus, Transaction
 from supercompat.wire.events import AssistantEvent
@@ -177,7 +177,7 @@ class Supervisor:
             return
         try:
             row = await self._store.transact(lambda tx: tx.runs.active(thread_id))
-        except StorageError:
+        except Exception:
             logger.info("It could not be seen whose turn it is on %s", thread_id, exc_info=True)
             return
         if row is not None and (job := self._jobs.get(row.object.id)) is not None and job.stands_in_line:
@@ -213,6 +213,11 @@ class Supervisor:
             if job.is_lost:
                 job.feed.leave()
                 await job.follow()
+        except Exception:
+            # As where its row can't be read. Its lease runs out, and who takes it over judges it.
+            logger.exception("%s was given up", job.run_id)
+            job.feed.publish([AssistantEvent("error", internal_error().body())])
+        else:
             job.feed.end()
             await self.look_for_turn(job.row.object.thread_id)
         finally:
@@ -259,7 +264,7 @@ class Supervisor:
     def _renew(self, jobs: Collection[Job], tx: Transaction) -> Mapping[Job, RunRow | None]:
         """Prolong the leases. Returns what is stored of those runs that were moved."""
         held = tx.runs.renew(self.owner, self._lease_end(), [job.run_id for job in jobs])
-        return {job: tx.runs.get(job.run_id) for job in jobs if held.get(job.run_id) not in _at_work(job)}
+        return {job: _read(tx, job.run_id) for job in jobs if held.get(job.run_id) not in _at_work(job)}
 
     def _keep(self, texts: Mapping[Job, Message], tx: Transaction) -> Sequence[Job]:
         """Store how far open messages have come: so pollers see them grow, and little is lost in a crash.
@@ -338,6 +343,15 @@ class Supervisor:
 def presence_for(lease: float) -> Presence:
     """What tells whether a database has been there for long enough to take over runs."""
     return Presence(gap=lease * GRACE, grace=lease * GRACE)
+
+
+def _read(tx: Transaction, run_id: str) -> RunRow | None:
+    try:
+        return tx.runs.get(run_id)
+    except ValueError:
+        # Whoever moved it made it what it is: it must not cost the leases of the others.
+        logger.exception("%s can't be read", run_id)
+        return None
 
 
 def _at_work(job: Job) -> tuple[tuple[StoredStatus, int], ...]:

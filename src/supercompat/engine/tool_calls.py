@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from supercompat.model.events import Found, HostedKind
+from supercompat.storage_adapters.protocol import Row
 from supercompat.wire import objects as wire
 from supercompat.wire.events import AssistantEvent, Piece, call_opened, tool_opened
 
@@ -14,6 +15,9 @@ HOSTED, FOUND, FILES = "hosted", "found", "files"
 
 #: In a run's private data: with what its driver picks up the answer that the provider goes on with by itself.
 UNDER_WAY = "under_way"
+
+#: In a run's private data: whether its events show what file searches found (C-130).
+INCLUDED = "included"
 
 #: In a run's private data: ids of images that wait for the message in which they are shown.
 UNSHOWN = "unshown"
@@ -110,6 +114,15 @@ def _result(found: Found) -> wire.SearchResult:
         score=found.score,
         attributes=dict(found.attributes),
     )
+
+
+def shown_step(row: Row[wire.RunStep], of_run: Mapping[str, Any]) -> wire.RunStep:
+    """The step as the events of its run show it.
+
+    Args:
+        of_run: what is kept beside the run.
+    """
+    return with_content(row.object, row.private) if of_run.get(INCLUDED) else row.object
 
 
 def with_content(step: wire.RunStep, private: Mapping[str, Any]) -> wire.RunStep:

@@ -31,8 +31,11 @@ from supercompat.wire.objects import (
 #: In a run's private data: what the files of its assistant and thread are called at the provider, for hosted tools.
 RESOURCES = "resources"
 
-#: What a file search is told by default. Its ranker has another name in the Responses API.
+#: What a file search is told by default.
 _USUAL_RANKING = {"ranker": "default_2024_08_21", "score_threshold": 0.0}
+
+#: What rankers are called in the Responses API, which has a newer one by default.
+_RANKERS = {"auto": "auto", "default_2024_08_21": "default-2024-11-15"}
 
 LEAST_ANSWER = 4_096
 """Tokens that are kept free for an answer without a limit of its own, if the context window has so many to spare."""
@@ -125,11 +128,7 @@ def settings(row: RunRow) -> ModelRequest:
         instructions=run.instructions or None,
         turns=(),
         tools=tuple(_function(tool) for tool in run.tools if isinstance(tool, FunctionTool)),
-        hosted_tools=tuple(
-            _hosted(tool, row.private.get(RESOURCES, {}))
-            for tool in run.tools
-            if not isinstance(tool, FunctionTool)
-        ),
+        hosted_tools=tuple(_hosted_tools(row)),
         may_continue=run.max_prompt_tokens is None,
         may_truncate=run.truncation_strategy.type == "auto",
         metadata=run.metadata,
@@ -282,6 +281,16 @@ def _function(tool: FunctionTool) -> model.FunctionTool:
     return model.FunctionTool(function.name, function.description, function.parameters, bool(function.strict))
 
 
+def _hosted_tools(row: RunRow) -> Iterable[model.HostedTool]:
+    """Those that can do something. A search of no stores, which the Responses API refuses, finds nothing."""
+    resources, choice = row.private.get(RESOURCES, {}), row.object.tool_choice
+    forced = None if isinstance(choice, str) else choice["type"]
+    for tool in row.object.tools:
+        is_idle = isinstance(tool, FileSearchTool) and not resources.get("vector_store_ids")
+        if not isinstance(tool, FunctionTool) and (not is_idle or forced == tool.type):
+            yield _hosted(tool, resources)
+
+
 def _hosted(tool: Tool, resources: Mapping[str, Any]) -> model.HostedTool:
     """The tool as the Responses API has it."""
     match tool:
@@ -292,7 +301,7 @@ def _hosted(tool: Tool, resources: Mapping[str, Any]) -> model.HostedTool:
                 how["max_num_results"] = settings.max_num_results
             options = {name: value for name, value in settings.ranking_options.items() if value is not None}
             if options != _USUAL_RANKING:
-                how["ranking_options"] = {**options, "ranker": options["ranker"].replace("_", "-")}
+                how["ranking_options"] = {**options, "ranker": _RANKERS[options["ranker"]]}
             return model.HostedTool(tool.type, how)
         case CodeInterpreterTool():
             container: dict[str, Any] = {"type": "auto"}

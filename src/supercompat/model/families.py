@@ -60,6 +60,14 @@ def is_reasoning(model: str) -> bool:
     return bool(_REASONING.match(model.lower().rsplit("/", 1)[-1].removeprefix("ft:")))
 
 
+_NEVER_REASONS: Final = re.compile(r"gpt-4|gpt-3|chatgpt")
+
+
+def may_reason(model: str) -> bool:
+    """Whether a model of OpenAI's may be one that thinks, as far as its name tells: a deployment's can be any word."""
+    return not _NEVER_REASONS.match(model.lower().rsplit("/", 1)[-1].removeprefix("ft:"))
+
+
 def estimate_tokens(text: str) -> int:
     """About how many tokens a text takes, rounded up.
 

@@ -32,7 +32,8 @@ class _CompletionsDriver:
         if request.hosted_tools:
             kinds = ", ".join(tool.kind for tool in request.hosted_tools)
             raise ProviderError(
-                f"Hosted tools ({kinds}) need the ResponsesRunAdapter().", code="invalid_prompt"
+                f'Hosted tools ({kinds}) need ResponsesRunAdapter(), of a server run_adapter = "responses".',
+                code="invalid_prompt",
             )
         return self._connection.stream(request)
 

@@ -51,12 +51,13 @@ class ResponsesRunAdapter:
             name = type(adapter).__name__
             if not isinstance(adapter, ResponsesClientAdapter):
                 raise ConfigurationError(
-                    f"{name}, for the models '{pattern}', has no Responses API: use CompletionsRunAdapter() with it."
+                    f"{name}, for the models '{pattern}', has no Responses API: use CompletionsRunAdapter() with it, "
+                    'of a server the setting run_adapter = "completions".'
                 )
             if self._store and not adapter.responses.can_store:
                 option = "background" if self._background else "store"
                 raise ConfigurationError(
-                    f"The provider of {name} keeps no answers: ResponsesRunAdapter({option}=True) can't work with it."
+                    f"The provider of {name}, for the models '{pattern}', keeps no answers: {option} can't be on."
                 )
 
     def driver(self, connection: Connection) -> Driver:

@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from supercompat.api.application import refusal, standard_headers, unavailable
 from supercompat.api.exchange import Request, Response, new_request_id
-from supercompat.errors import RequestError, StorageError, SupercompatError, internal_error
+from supercompat.errors import ClosedError, RequestError, StorageError, SupercompatError, internal_error
 from supercompat.server.azure import as_openai
 from supercompat.server.doors import Doors, Entrance
 from supercompat.server.options import ServerOptions
@@ -33,6 +33,9 @@ _PATIENCE: Final = ("x-stainless-read-timeout", "x-stainless-timeout")
 
 #: Seconds that a caller whose own timeout is over has to leave.
 COURTESY: Final = 2.0
+
+#: Characters of a path that are logged: whoever has no key, too, can send long ones.
+LOGGED: Final = 500
 
 #: What stands before the path where a whole URL is asked for (RFC 9112, 3.2.2).
 _ORIGIN: Final = re.compile(r"^https?://[^/]*", re.IGNORECASE)
@@ -74,23 +77,19 @@ class Api:
     async def _enter(self, asked: "_Asked") -> None:
         """Find out where the request goes."""
         if self.is_stopping:
-            raise RequestError("The server is stopping.", status=503, type="server_error", retry_after=1)
+            raise stopping()
         try:
             asked.entrance = await self._doors.entrance(asked.request.headers)
-        except StorageError:
-            # Its words name the database and where it is, and nobody knows yet who asks.
+        except StorageError as error:
             logger.exception("Whose request %s is can't be told", asked.request.id)
-            raise RequestError(
-                "The server's database can't be used at the moment.",
-                status=503,
-                type="server_error",
-                retry_after=1,
-            ) from None
+            raise RequestError(error.outline, status=503, type="server_error", retry_after=1) from None
         self._rate.count(asked.entrance.caller)
 
     async def _answer(self, asked: "_Asked") -> Response:
         assert asked.entrance is not None
         response = await answered(asked.entrance.runtime, asked.request)
+        if response.failure is not None:
+            response = _outlined(response.failure, asked.request)
         return replace(response, headers={**standard_headers(asked.request), **response.headers})
 
 
@@ -110,10 +109,26 @@ async def _or_error(asked: "_Asked", work: Coroutine[Any, Any, Response | None])
         return refusal(late, standard_headers(request))
     except SupercompatError as error:
         logger.exception("%s %s failed (%s)", request.method, request.path, request.id)
-        return unavailable(error, standard_headers(request))
+        return _outlined(error, request)
     except Exception:
         logger.exception("%s %s failed (%s)", request.method, request.path, request.id)
         return refusal(internal_error(request.id), standard_headers(request))
+
+
+def _outlined(error: SupercompatError, request: Request) -> Response:
+    """What is said to the network when we can't work at all: where the database is, is nobody's business there."""
+    headers = standard_headers(request)
+    if isinstance(error, StorageError):
+        return refusal(RequestError(error.outline, status=500, type="server_error"), headers)
+    if isinstance(error, ClosedError):
+        # Nobody knows how far it got; to read again does no harm.
+        return refusal(stopping(1 if request.method == "GET" else None), headers)
+    return unavailable(error, headers)
+
+
+def stopping(retry_after: int | None = 1) -> RequestError:
+    """The answer of a server that stops."""
+    return RequestError("The server is stopping.", status=503, type="server_error", retry_after=retry_after)
 
 
 class _Asked:
@@ -183,7 +198,12 @@ class _Asked:
         took = round((time.perf_counter() - self._began) * 1000)
         # A status of 0: the client left before there was one.
         access.info(
-            "%s %s %d %d ms %s", self.request.method, self.request.path, self.status, took, self.request.id
+            "%s %s %d %d ms %s",
+            self.request.method,
+            self.request.path[:LOGGED],
+            self.status,
+            took,
+            self.request.id,
         )
 
 

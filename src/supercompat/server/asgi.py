@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import cache
+from typing import TypeAlias
 
 import anyio
 from starlette.applications import Starlette
@@ -17,21 +19,25 @@ from supercompat.server.api import Api
 from supercompat.server.doors import Doors
 from supercompat.server.options import ServerOptions
 
-#: Seconds within which the database has to answer.
-PROBED_WITHIN = 5.0
+#: Makes the application stop: new requests are refused, and the task ends when runs were waited for or handed over.
+#: Cancelled, it hands them over at once.
+Stop: TypeAlias = Callable[[], asyncio.Task[None]]
+
+#: Seconds within which the database has to answer: Kubernetes, for one, waits no longer.
+PROBED_WITHIN = 0.9
 
 
 def application(
     doors: Doors,
     options: ServerOptions | None = None,
     *,
-    around: Callable[[Callable[[], None]], AbstractAsyncContextManager[None]] | None = None,
+    around: Callable[[Stop], AbstractAsyncContextManager[None]] | None = None,
 ) -> Starlette:
     """The API behind these doors, which are closed when the server stops.
 
     Args:
         around: entered when the server starts, left when it has stopped. It is given what makes the application
-            stop, if that is known before the server says so: running runs are waited for, new requests refused.
+            stop, if that is known before the server says so.
     """
     options = options or ServerOptions()
     api = Api(doors, options)
@@ -39,17 +45,21 @@ def application(
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        closing: list[asyncio.Task[None]] = []
+        # An application may be started again, as test clients do.
+        doors.open()
+        api.is_stopping = False
 
-        def stop() -> None:
-            if not api.is_stopping:
-                api.is_stopping = True
-                closing.append(asyncio.create_task(doors.close()))
+        @cache
+        def stop() -> asyncio.Task[None]:
+            api.is_stopping = True
+            return asyncio.create_task(doors.close())
 
         async with around(stop) if around else nullcontext():
             yield
-            stop()
-            await asyncio.gather(*closing)
+            closing = stop()
+            await asyncio.wait([closing])
+            if not closing.cancelled():
+                closing.result()
 
     app = Starlette(
         routes=[Route("/healthz", health.alive), Route("/readyz", health.ready), Route("/{path:path}", api)],
@@ -81,8 +91,7 @@ class Health:
         if self._api.is_stopping:
             return JSONResponse({"status": "stopping"}, 503)
         with anyio.move_on_after(PROBED_WITHIN):
-            response = await self._doors.probe()
-            if response.status == 200:
+            if await self._doors.probe():
                 return JSONResponse({"status": "ok"})
         return JSONResponse({"status": "the database can't be used"}, 503)
 
@@ -101,6 +110,7 @@ def _middleware(options: ServerOptions) -> list[Middleware]:
                 "x-should-retry",
                 "retry-after",
                 "openai-processing-ms",
+                "openai-version",
                 "openai-poll-after-ms",
             ],
         )

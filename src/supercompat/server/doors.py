@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from supercompat.api.exchange import Request, Response
+from supercompat.api.exchange import Request
 from supercompat.runtime import Composition, start
 from supercompat.transport.async_door import AsyncDoor
 from supercompat.transport.core import Answers
 
 #: What tells that requests can be answered: it needs the database, and no provider.
-PROBE = Request("GET", "/v1/assistants", query=[("limit", "1")], headers={"openai-beta": "assistants=v2"})
+_PROBE = Request("GET", "/v1/assistants", query=[("limit", "1")], headers={"openai-beta": "assistants=v2"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,12 @@ class Doors(Protocol):
         """
         ...
 
-    async def probe(self) -> Response:
-        """The answer to `PROBE`, whoever asks. Starts what has to be started."""
+    async def probe(self) -> bool:
+        """Whether the database can be used. Starts what has to be started."""
+        ...
+
+    def open(self) -> None:
+        """Answer, again if `close` was called."""
         ...
 
     async def close(self) -> None:
@@ -60,8 +64,12 @@ class OneDoor:
     async def entrance(self, headers: Mapping[str, str]) -> Entrance:
         return Entrance(self._door)
 
-    async def probe(self) -> Response:
-        return await self._door.handle(PROBE)
+    async def probe(self) -> bool:
+        response = await self._door.handle(_PROBE)
+        return response.status == 200
+
+    def open(self) -> None:
+        self._door.reopen()
 
     async def close(self) -> None:
         await self._door.close()

@@ -1,11 +1,14 @@
 """The runtimes of all projects, opened by their keys."""
 
+import logging
 from collections.abc import Collection, Mapping
 
-from supercompat.api.exchange import Response
+from supercompat.errors import StorageError
 from supercompat.runtime import Composition, Projects
-from supercompat.server.authentication import DEFAULT, Authenticator
-from supercompat.server.doors import PROBE, Entrance
+from supercompat.server.authentication import Authenticator
+from supercompat.server.doors import Entrance
+
+logger = logging.getLogger(__name__)
 
 
 class ProjectDoors:
@@ -29,21 +32,29 @@ class ProjectDoors:
             RequestError: it carries none, or a wrong one (E1, E2).
             StorageError
         """
-        projects, authenticator = self._open()
+        projects, authenticator = self._all()
         principal = await authenticator.principal(headers)
         return Entrance(await projects.runtime(principal.project), principal.key_id or "")
 
-    async def probe(self) -> Response:
-        projects, _ = self._open()
-        runtime = await projects.runtime(DEFAULT)
-        return await runtime.handle(PROBE)
+    async def probe(self) -> bool:
+        projects, _ = self._all()
+        try:
+            # Not behind the requests that wait for a connection: who is busy is there.
+            await projects.store.transact(lambda tx: tx.keys.exist(), urgent=True)
+        except StorageError as error:
+            logger.warning("Not ready: %s", error)
+            return False
+        return True
+
+    def open(self) -> None:
+        self._opened = None
 
     async def close(self) -> None:
         if self._opened is not None:
             projects, _ = self._opened
             await projects.close(self._composition.options.drain)
 
-    def _open(self) -> tuple[Projects, Authenticator]:
+    def _all(self) -> tuple[Projects, Authenticator]:
         if self._opened is None:
             projects = Projects(self._composition)
             projects.start()

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from supercompat.server.settings import Configuration, Setting
     from supercompat.storage_adapters.protocol import StorageAdapter
 
-#: Seconds beyond the drain in which connections have to end.
-GRACE = 5
+#: Seconds beyond the drain after which uvicorn waits no more. The worker has broken connections off by then, unless the
+#: database is away.
+GRACE = 15
 
 #: Connections that wait to be accepted.
 BACKLOG = 2048
@@ -154,6 +155,7 @@ def _run(configuration: "Configuration") -> int:
     from uvicorn.config import STARTUP_FAILURE
     from uvicorn.supervisors import Multiprocess
 
+    from supercompat.server.connections import Connection
     from supercompat.server.providers import Providers
     from supercompat.server.settings import run_adapter_of, storage_of
     from supercompat.server.worker import Worker
@@ -168,7 +170,7 @@ def _run(configuration: "Configuration") -> int:
             Worker(configuration),
             factory=True,
             workers=serving.workers,
-            http="h11",
+            http=Connection,
             ws="none",
             loop="asyncio",
             lifespan="on",

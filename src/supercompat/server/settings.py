@@ -255,12 +255,14 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Given]:
     return given
 
 
-def _unknown(name: str, names: Sequence[str], where: str) -> ConfigurationError:
+def _unknown(
+    name: str, names: Sequence[str], where: str, known: str = "'supercompat serve --help' shows all of them."
+) -> ConfigurationError:
     if _is_secret(name):
         return _misplaced(name, where)
     close = get_close_matches(name, names, 1)
-    hint = f" Is {close[0]} meant?" if close else " 'supercompat serve --help' shows all of them."
-    return ConfigurationError(f"{where}: {name} is no setting.{hint}")
+    hint = f"Is {close[0]} meant?" if close else known
+    return ConfigurationError(f"{where}: {name} is no setting. {hint}")
 
 
 def _providers(given: Any, file: str) -> dict[str, ProviderSettings]:
@@ -272,9 +274,10 @@ def _providers(given: Any, file: str) -> dict[str, ProviderSettings]:
 
 
 def _provider(table: Mapping[str, Any], where: str) -> ProviderSettings:
+    names = [*ProviderSettings.model_fields]
     for name in table:
-        if name not in ProviderSettings.model_fields and _is_secret(name):
-            raise _misplaced(name, where)
+        if name not in names:
+            raise _unknown(name, names, where, f"Known are: {', '.join(names)}.")
     try:
         return ProviderSettings.model_validate(table)
     except ValidationError as error:

@@ -5,7 +5,7 @@ import logging
 import multiprocessing
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
@@ -13,12 +13,16 @@ from typing import Any
 
 from starlette.applications import Starlette
 
-from supercompat.server.asgi import application
+from supercompat.server.asgi import Stop, application
+from supercompat.server.connections import break_off_all
 from supercompat.server.doors import Doors
 from supercompat.server.project_doors import ProjectDoors
 from supercompat.server.providers import Providers
 from supercompat.server.settings import Configuration, run_adapter_of, storage_of
 from supercompat.transport.sdk import compose
+
+#: Seconds for the end of streams to be read, after the end of the runs.
+LAST_WORDS = 2.0
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +47,7 @@ class Worker:
         doors = ProjectDoors(composition, host=serving.host, origins=configuration.server.cors_origins)
 
         @asynccontextmanager
-        async def around(stop: Callable[[], None]) -> AsyncIterator[None]:
+        async def around(stop: Stop) -> AsyncIterator[None]:
             await _begin(doors)
             _stop_by_signal(stop)
             _stop_with_parent()
@@ -55,24 +59,36 @@ class Worker:
 
 async def _begin(doors: Doors) -> None:
     """Take over the runs that nobody carries out, before anybody asks for anything."""
-    response = await doors.probe()
-    if response.status != 200:
+    if not await doors.probe():
         logger.warning("The database can't be used yet; see /readyz")
 
 
-def _stop_by_signal(stop: Callable[[], None]) -> None:
-    """Wait for running runs from the moment of the signal on, beside uvicorn, which waits for connections."""
+def _stop_by_signal(stop: Stop) -> None:
+    """Wait for running runs from the moment of the signal on, beside uvicorn, which waits for connections: until
+    everybody has read all that there is, or takes nothing more. A second Ctrl-C hands the runs over at once; a second
+    SIGTERM does not, since service managers send it to a worker beside the process that started it."""
     if threading.current_thread() is not threading.main_thread():
         return
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        previous: Any = signal.getsignal(number)
+    previous: dict[int, Any] = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    seen: list[int] = []
 
-        def handle(number: int, frame: FrameType | None, previous: Any = previous) -> None:
-            loop.call_soon_threadsafe(stop)
-            previous(number, frame)
+    def begin() -> None:
+        stop().add_done_callback(lambda _: loop.call_later(LAST_WORDS, break_off_all))
 
+    def handle(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+        if seen.count(signal.SIGINT) == 2 and number == signal.SIGINT:
+            loop.call_soon_threadsafe(lambda: stop().cancel())
+            return
+        loop.call_soon_threadsafe(begin)
+        previous[number](number, frame)
+
+    for number in previous:
         signal.signal(number, handle)
+    # A terminal that was closed. Whoever ignores that, as nohup does, goes on.
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, lambda number, frame: signal.raise_signal(signal.SIGTERM))
 
 
 def _stop_with_parent() -> None:

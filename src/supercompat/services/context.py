@@ -155,12 +155,15 @@ def _parameters(request: model.ModelRequest, run: Run) -> wire.SentParameters:
         reasoning_effort=request.reasoning_effort,
         max_completion_tokens=request.max_completion_tokens,
         response_format=None if request.response_format is None or isinstance(shown, str) else shown,
-        tool_choice=_tool_choice(request.tool_choice),
+        tool_choice=_tool_choice(request),
         parallel_tool_calls=request.parallel_tool_calls,
     )
 
 
-def _tool_choice(choice: model.ToolChoice | None) -> str | JsonObject | None:
+def _tool_choice(request: model.ModelRequest) -> str | JsonObject | None:
+    choice = request.tool_choice
+    if request.hosted_choice is not None:
+        return {"type": request.hosted_choice}
     if isinstance(choice, model.NamedTool):
         return {"type": "function", "function": {"name": choice.name}}
     return choice

@@ -64,7 +64,8 @@ def _asks_for_any(tools: Sequence[Tool], choice: object) -> bool:
 def _unserved(what: str, param: str) -> RequestError:
     return RequestError(
         f"Unsupported value: '{what}'. The run adapter carries out functions only, or no such tool for this model. "
-        "ResponsesRunAdapter() has the tools that a provider carries out by itself.",
+        'ResponsesRunAdapter(), of a server the setting run_adapter = "responses", has the tools that a provider '
+        "carries out by itself.",
         param=param,
         code="unsupported_value",
     )

@@ -1,14 +1,16 @@
 """Runs: creation, tool outputs, cancellation, retrieval. How a run proceeds is the engine's."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TypeVar
 
 import anyio
 
 from supercompat.engine.closing import ANSWERED, end_stored, expire_if_due, start_cancelling
 from supercompat.engine.lifecycle import ACTIVE, RESTING, ended_step, move, stored_usage
 from supercompat.engine.line import bringing
+from supercompat.engine.tool_calls import INCLUDED, shown_step
 from supercompat.errors import ActiveRunError, RequestError
 from supercompat.services.assistants import existing_assistant
 from supercompat.services.core import (
@@ -47,6 +49,9 @@ from supercompat.wire.requests import (
     ThreadRunCreate,
 )
 
+S = TypeVar("S")
+T = TypeVar("T")
+
 #: Seconds that a retrieve may wait for the run, and the part of the request's read timeout that it may take.
 LONGEST_WAIT = 20.0
 TIMEOUT_SHARE = 0.5
@@ -63,19 +68,22 @@ class Runs:
         self._beginning = 0
 
     async def create(
-        self, thread_id: str, body: RunCreate, wish: Wish, *, event_ids: bool = False
+        self, thread_id: str, body: RunCreate, wish: Wish, *, includes: bool = False, event_ids: bool = False
     ) -> Run | Frames:
         """Start a run, when it is its turn; its stream if the request asks for one (C-066 to C-074).
 
         Args:
+            includes: whether its events show what file searches found (C-130).
             event_ids: whether the events of the stream have ids, by which it can be continued.
         """
         enqueues = self._turns.policy(wish) == "enqueue"
         return await self._turns.take(
-            thread_id, wish, lambda: self._create(thread_id, body, enqueues, event_ids)
+            thread_id, wish, lambda: self._create(thread_id, body, enqueues, includes, event_ids)
         )
 
-    async def _create(self, thread_id: str, body: RunCreate, enqueues: bool, event_ids: bool) -> Run | Frames:
+    async def _create(
+        self, thread_id: str, body: RunCreate, enqueues: bool, includes: bool, event_ids: bool
+    ) -> Run | Frames:
         now = self._core.now()
         messages = [
             new_message(message, self._core.ids, thread_id, now) for message in body.additional_messages or ()
@@ -89,12 +97,16 @@ class Runs:
                 raise missing(tx.ids, "assistant", body.assistant_id)
             row = self._new_row(basis.assistant, thread_id, body)
             row = _with_files(row, basis.assistant, tx.threads.get(thread_id) if _is_hosted(row) else None)
+            if includes:
+                row = replace(row, private={**row.private, INCLUDED: True})
             check_thread(row.object, messages, has_user_message=basis.has_user_message)
             return self._insert(tx, row, messages, enqueues=enqueues)
 
-        with self._within_limit():
-            row = await self._core.store.transact(work)
+        def begin(row: RunRow) -> Run | Frames:
             return self._started(row, stream=bool(body.stream), event_ids=event_ids)
+
+        with self._within_limit():
+            return await self._stored_and_begun(work, begin)
 
     async def create_thread_and_run(self, body: ThreadRunCreate, *, event_ids: bool = False) -> Run | Frames:
         """Make a thread and start a run on it, both or neither (C-082). `event_ids` as for `create`."""
@@ -110,9 +122,11 @@ class Runs:
             insert_thread(tx, thread)
             return self._insert(tx, row, messages)
 
-        with self._within_limit():
-            row = await self._core.store.transact(work)
+        def begin(row: RunRow) -> Run | Frames:
             return self._started(row, stream=bool(body.stream), event_ids=event_ids, thread=thread)
+
+        with self._within_limit():
+            return await self._stored_and_begun(work, begin)
 
     async def retrieve(self, thread_id: str, run_id: str, *, wait: float = 0.0) -> Run:
         """The run as it is stored; it expires here if its time is over.
@@ -196,7 +210,7 @@ class Runs:
     ) -> Run | Frames:
         """Answer all pending calls, and start the next pass (C-093 to C-101). `event_ids` as for `create`."""
 
-        def work(tx: Transaction) -> tuple[RunRow, RunStep]:
+        def work(tx: Transaction) -> tuple[RunRow, Row[RunStep]]:
             row = current_run(tx, thread_id, run_id, now=self._core.clock.now(), lock=True)
             check_outputs(row.object, body)
             step, newest = _answer(tx, row.object, body, self._core.now())
@@ -206,15 +220,25 @@ class Runs:
             tx.runs.put(row, expected=("requires_action",))
             return row, step
 
-        row, step = await self._core.store.transact(work)
-        opening = [
-            AssistantEvent("thread.run.step.completed", step),
-            AssistantEvent("thread.run.queued", row.object),
-        ]
-        feed = self._core.supervisor.launch(row, opening)
-        if body.stream and event_ids:
-            return self._events.answered(row.object, feed, row.private[ANSWERED])
-        return feed.subscribe() if body.stream else row.object
+        def begin(answered: tuple[RunRow, Row[RunStep]]) -> Run | Frames:
+            row, step = answered
+            opening = [
+                AssistantEvent("thread.run.step.completed", shown_step(step, row.private)),
+                AssistantEvent("thread.run.queued", row.object),
+            ]
+            feed = self._core.supervisor.launch(row, opening)
+            if body.stream and event_ids:
+                return self._events.answered(row.object, feed, row.private[ANSWERED])
+            return feed.subscribe() if body.stream else row.object
+
+        return await self._stored_and_begun(work, begin)
+
+    async def _stored_and_begun(self, work: Callable[[Transaction], S], begin: Callable[[S], T]) -> T:
+        """Store, then begin what was stored. Whoever was broken off in between, as by a client that is closed, would
+        leave a run behind that nobody carries out."""
+        with anyio.CancelScope(shield=True):
+            return begin(await self._core.store.transact(work))
+        raise AssertionError("unreachable")
 
     @contextmanager
     def _within_limit(self) -> Iterator[None]:
@@ -292,10 +316,12 @@ def _is_hosted(row: RunRow) -> bool:
 def _with_files(
     row: RunRow, assistant: Row[Assistant], thread: Row[Thread] | None, own: JsonObject | None = None
 ) -> RunRow:
-    """The run, with a note of the files that its hosted tools take. Its own stand for the assistant's (1.2)."""
+    """The run, with a note of the files that its hosted tools take. Its own stand for the assistant's (1.2), and are
+    shown (1.4)."""
     resources = {**assistant.object.tool_resources, **(own or {})}
     files = of_run(row.object.tools, resources, thread.object.tool_resources if thread else {})
-    return replace(row, private={**row.private, **files})
+    shown = row.object.changed(tool_resources=own or {})
+    return replace(row, object=shown, private={**row.private, **files})
 
 
 def wait_for_poll(read_timeout: float | None) -> float:
@@ -318,15 +344,17 @@ def check_outputs(run: Run, body: SubmitToolOutputs) -> None:
         raise RequestError(f"Expected tool outputs for call_ids {expected}, got {got}")
 
 
-def _answer(tx: Transaction, run: Run, body: SubmitToolOutputs, now: int) -> tuple[RunStep, str]:
+def _answer(tx: Transaction, run: Run, body: SubmitToolOutputs, now: int) -> tuple[Row[RunStep], str]:
     """Complete the step that waits, with the outputs as they were given.
 
     Returns:
         The step, and the id of the run's newest one.
     """
     outputs = {output.tool_call_id: output.output or "" for output in body.tool_outputs}
-    # The newest, or the one before it, if the model said something behind its calls.
-    newest: Sequence[Row[RunStep]] = tx.steps.page(PageQuery({"run_id": run.id}, limit=2)).rows
+    # The newest, unless the model said something behind its calls.
+    newest: Sequence[Row[RunStep]] = tx.steps.page(PageQuery({"run_id": run.id}, limit=1)).rows
+    if newest[0].object.status != "in_progress":
+        newest = tx.steps.page(PageQuery({"run_id": run.id}, limit=None)).rows
     row = next(row for row in newest if row.object.status == "in_progress")
     assert isinstance(row.object.step_details, ToolCallsDetails)
     calls = [
@@ -336,6 +364,6 @@ def _answer(tx: Transaction, run: Run, body: SubmitToolOutputs, now: int) -> tup
         for call in row.object.step_details.tool_calls
     ]
     answered = row.object.changed(step_details=ToolCallsDetails(tool_calls=calls))
-    step = ended_step(answered, "completed", now, stored_usage(row.private))
-    tx.steps.put(replace(row, object=step))
+    step = replace(row, object=ended_step(answered, "completed", now, stored_usage(row.private)))
+    tx.steps.put(step)
     return step, newest[0].object.id

@@ -78,6 +78,13 @@ class AsyncDoor:
             else:
                 self._close_when_it_runs(loop, starting)
 
+    def reopen(self) -> None:
+        """Answer again, after `close`: on another loop than the first with a pool of its own, as ever."""
+        with self._lock:
+            if self._is_closed:
+                self._is_closed = False
+                atexit.register(self._close_at_exit)
+
     def close_later(self) -> None:
         """Close from a finalizer, outside of any loop and in any thread."""
         if self._guard.forked:

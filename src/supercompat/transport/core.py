@@ -7,7 +7,14 @@ from typing import Protocol
 
 from supercompat.api.application import refusal, unavailable
 from supercompat.api.exchange import Request, Response
-from supercompat.errors import ClosedError, ForkedError, RequestError, SupercompatError, internal_error
+from supercompat.errors import (
+    ClosedError,
+    ForkedError,
+    RequestError,
+    StorageError,
+    SupercompatError,
+    internal_error,
+)
 from supercompat.wire.events import AssistantEvent
 
 logger = logging.getLogger(__name__)
@@ -67,6 +74,8 @@ class ProcessGuard:
 
 def failure(error: Exception) -> Response:
     """The answer to a request that did not get as far as the application."""
+    if isinstance(error, StorageError):
+        logger.error("The database could not be used for a request", exc_info=error)
     if isinstance(error, SupercompatError):
         return unavailable(error)
     logger.error("A request could not be carried out", exc_info=error)

@@ -200,8 +200,9 @@ def test_events_do_not_wait_for_acknowledgements(server: ScriptedServer) -> None
             connection.getresponse().read()
             took.append(time.monotonic() - began)
 
-    # The kernel acknowledges late by 40 ms, for which Nagle's algorithm would wait in most answers.
-    assert statistics.median(took) < 0.035
+    # The kernel acknowledges late by 40 ms, for which Nagle's algorithm would wait in most answers: a busy
+    # machine delays some, no quarter of all is quick then.
+    assert statistics.quantiles(took)[0] < 0.035
 
 
 def test_a_connection_is_closed_when_the_client_asks_for_it(server: ScriptedServer) -> None:

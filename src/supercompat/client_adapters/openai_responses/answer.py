@@ -139,7 +139,9 @@ class ResponseReader:
     def _finish_call(self, index: int, item: Mapping[str, Any]) -> Iterator[ModelEvent]:
         """Some servers send a call, or its arguments, only when it is whole."""
         yield from self._begin_call(index, item)
-        rest = self._arguments.setdefault(index, Said()).rest_of(json.a_text(item.get("arguments")))
+        arguments = item.get("arguments")
+        whole = json.a_text(arguments) or (json.text_of(arguments) if arguments else "")
+        rest = self._arguments.setdefault(index, Said()).rest_of(whole)
         yield from self._write_arguments(index, rest)
 
     def _write_arguments(self, index: int, piece: str) -> Iterator[ModelEvent]:

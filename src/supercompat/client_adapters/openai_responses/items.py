@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
+from supercompat.client_adapters.openai_responses.state import parts_of
 from supercompat.client_adapters.openai_wire import json_values as json
 from supercompat.model.events import (
     Annotated,
@@ -85,7 +86,7 @@ class Searches:
 def new_item(item: Mapping[str, Any], searches: Searches) -> Item | None:
     """The reader of an item; None for what is not shown, as reasoning is."""
     kind = json.a_text(item.get("type"))
-    if kind.endswith("_call"):
+    if kind.startswith("mcp_") or kind.endswith("_call"):
         item = {**item, "id": json.a_text(item.get("id")) or new_call_id()}
     match kind:
         case "message":
@@ -98,6 +99,9 @@ def new_item(item: Mapping[str, Any], searches: Searches) -> Item | None:
             return FunctionItem(item, "web_search", _web_search)
         case "mcp_call":
             return FunctionItem(item, f"mcp:{item.get('server_label')}.{item.get('name')}", _mcp)
+        case "mcp_list_tools":
+            # That it knows the tools by now says nothing, that it can't is all there is to know.
+            return FunctionItem(item, f"mcp:{item.get('server_label')}", _mcp) if item.get("error") else None
         case "image_generation_call":
             return FunctionItem(item, "image_generation", _image)
         case "computer_call":
@@ -134,7 +138,7 @@ class MessageItem:
                 pass
 
     def finish(self, item: Mapping[str, Any]) -> Iterator[ModelEvent]:
-        for part, content in enumerate(map(json.an_object, json.a_list(item.get("content")))):
+        for part, content in enumerate(parts_of(item)):
             said = self._parts.setdefault(part, Said())
             if content.get("type") == "refusal":
                 yield from self._refuse(part, said.rest_of(json.a_text(content.get("refusal"))))
@@ -190,7 +194,7 @@ class MessageItem:
 
     def _place(self, part: int, annotation: Mapping[str, Any]) -> tuple[int, int]:
         begin = self._begins.get(part, 0)
-        start = json.a_number(annotation.get("start_index")) or 0
+        start = max(json.a_number(annotation.get("start_index")) or 0, 0)
         return begin + start, begin + max(json.a_number(annotation.get("end_index")) or 0, start)
 
     def _path_at(self, part: int, annotation: Mapping[str, Any]) -> tuple[int, int]:
@@ -256,8 +260,8 @@ class CodeItem:
         for output in map(json.an_object, json.a_list(item.get("outputs"))):
             if output.get("type") == "logs":
                 yield HostedCallOutput(self._id, logs=json.a_text(output.get("logs")))
-            elif output.get("type") == "image":
-                yield HostedCallOutput(self._id, image=json.a_text(output.get("url")))
+            elif url := json.a_text(output.get("url")):
+                yield HostedCallOutput(self._id, image=url)
         yield HostedCallDone(self._id)
 
     def _write(self, piece: str) -> Iterator[ModelEvent]:

@@ -8,7 +8,6 @@ from typing import Any
 
 from supercompat.client_adapters.openai_responses.state import Recall, items_of, previous_response, text_of
 from supercompat.errors import ProviderError
-from supercompat.model.families import is_reasoning
 from supercompat.model.request import (
     AssistantTurn,
     FunctionTool,
@@ -22,6 +21,9 @@ from supercompat.model.request import (
     Turn,
     UserTurn,
 )
+
+#: The lowest limit of an answer, in tokens.
+LEAST_OUTPUT = 16
 
 #: What a computer call is called where it is shown as a function.
 COMPUTER = "computer_call"
@@ -45,6 +47,7 @@ class Way:
         store: whether it keeps its answers.
         background: whether it goes on when nobody listens.
         recall: how it is reminded, in a round of tools, of what it said before.
+        seals: whether the model's reasoning is to come along, encrypted, where its answers are not kept.
         stream: whether the answer is wanted as events.
         has_extras: whether it knows `store`, `include`, `truncation` and `metadata`.
     """
@@ -53,6 +56,7 @@ class Way:
     store: bool = False
     background: bool = False
     recall: Recall = "ids"
+    seals: bool = False
     stream: bool = True
     has_extras: bool = True
 
@@ -76,10 +80,16 @@ def request_body(request: ModelRequest, way: Way) -> dict[str, Any]:
     knobs = {
         "temperature": request.temperature,
         "top_p": request.top_p,
-        "max_output_tokens": request.max_completion_tokens,
+        "max_output_tokens": _limit(request),
     }
     body.update((name, value) for name, value in knobs.items() if value is not None)
     return body | (_extras(request, way) if way.has_extras else {})
+
+
+def _limit(request: ModelRequest) -> int | None:
+    """Of what is left of a run's limit, the API takes no less than this."""
+    limit = request.max_completion_tokens
+    return None if limit is None else max(limit, LEAST_OUTPUT)
 
 
 def _extras(request: ModelRequest, way: Way) -> dict[str, Any]:
@@ -91,8 +101,7 @@ def _extras(request: ModelRequest, way: Way) -> dict[str, Any]:
     if request.metadata and way.store:
         extras["metadata"] = dict(request.metadata)
     include = included(request)
-    if not way.store and is_reasoning(request.model):
-        # Refused for any other model.
+    if way.seals and not way.store:
         include.append("reasoning.encrypted_content")
     return {**extras, "include": include} if include else extras
 
@@ -124,7 +133,6 @@ def _input(request: ModelRequest, way: Way) -> dict[str, Any]:
 
 
 def _items(request: ModelRequest, turns: Sequence[Turn], way: Way) -> Iterator[dict[str, Any]]:
-    uses_computer = any(tool.kind.startswith("computer") for tool in request.hosted_tools)
     asked = max((at for at, turn in enumerate(turns) if isinstance(turn, UserTurn)), default=-1)
     replayed = {
         at: items_of(turn, way.server, request.model, way.recall)
@@ -132,6 +140,7 @@ def _items(request: ModelRequest, turns: Sequence[Turn], way: Way) -> Iterator[d
         if at > asked and isinstance(turn, AssistantTurn) and turn.tool_calls
     }
     repeated = _repeated(turns, replayed)
+    retold: set[str] = set()
     for at, turn in enumerate(turns):
         if at in repeated:
             continue
@@ -143,9 +152,12 @@ def _items(request: ModelRequest, turns: Sequence[Turn], way: Way) -> Iterator[d
             case AssistantTurn(text, calls):
                 if text:
                     yield {"type": "message", "role": "assistant", "content": text}
-                yield from (_call(call, uses_computer=uses_computer) for call in calls)
+                yield from map(_call, calls)
+                retold.update(call.id for call in calls)
+            case ToolTurn() if turn.call_id not in retold and _is_of_computer(turn, request):
+                yield _screenshot(turn)
             case ToolTurn():
-                yield _output(turn, uses_computer=uses_computer)
+                yield {"type": "function_call_output", "call_id": turn.call_id, "output": _seen(turn)}
 
 
 def _repeated(turns: Sequence[Turn], replayed: Mapping[int, list[dict[str, Any]]]) -> set[int]:
@@ -171,30 +183,41 @@ def _part(part: Part) -> dict[str, Any]:
     return {"type": "input_text", "text": part.text}
 
 
-def _call(call: ToolCall, *, uses_computer: bool) -> dict[str, Any]:
-    if uses_computer and call.name == COMPUTER:
-        return {
-            "type": "computer_call",
-            "call_id": call.id,
-            "status": "completed",
-            **json.loads(call.arguments),
-        }
+def _call(call: ToolCall) -> dict[str, Any]:
+    """Of the computer too: without what only the provider knows of a call, the API would refuse it as such."""
     return {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.arguments}
 
 
-def _output(turn: ToolTurn, *, uses_computer: bool) -> dict[str, Any]:
-    if not (uses_computer and turn.name == COMPUTER):
-        return {"type": "function_call_output", "call_id": turn.call_id, "output": turn.output}
-    try:
-        screenshot = dict(json.loads(turn.output))
-    except (ValueError, TypeError):
+def _is_of_computer(turn: ToolTurn, request: ModelRequest) -> bool:
+    return turn.name == COMPUTER and any(tool.kind.startswith("computer") for tool in request.hosted_tools)
+
+
+def _screenshot(turn: ToolTurn) -> dict[str, Any]:
+    screenshot = _object(turn.output)
+    if screenshot is None:
         raise ProviderError(
             'The output of a computer call has to be JSON such as {"type": "computer_screenshot", "image_url": …}.',
             code="invalid_prompt",
-        ) from None
+        )
     checks = screenshot.pop("acknowledged_safety_checks", None)
     acknowledged = {"acknowledged_safety_checks": checks} if checks else {}
     return {"type": "computer_call_output", "call_id": turn.call_id, "output": screenshot, **acknowledged}
+
+
+def _seen(turn: ToolTurn) -> str | list[dict[str, Any]]:
+    """The output of a function; of the computer, the image, which would be many tokens as a text."""
+    shown = (_object(turn.output) or {}) if turn.name == COMPUTER else {}
+    if shown.get("type") != "computer_screenshot":
+        return turn.output
+    name = next((name for name in ("image_url", "file_id") if shown.get(name)), None)
+    return [{"type": "input_image", "detail": "auto", name: shown[name]}] if name else turn.output
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    try:
+        return dict(json.loads(text))
+    except (ValueError, TypeError):
+        return None
 
 
 def _tools(request: ModelRequest) -> dict[str, Any]:
@@ -203,7 +226,7 @@ def _tools(request: ModelRequest) -> dict[str, Any]:
         return {}
     body: dict[str, Any] = {"tools": tools}
     if request.hosted_choice is not None:
-        body["tool_choice"] = {"type": request.hosted_choice}
+        body["tool_choice"] = _hosted_choice(request, request.hosted_choice)
     elif isinstance(request.tool_choice, NamedTool):
         body["tool_choice"] = {"type": "function", "name": request.tool_choice.name}
     elif request.tool_choice is not None:
@@ -211,6 +234,15 @@ def _tools(request: ModelRequest) -> dict[str, Any]:
     if request.parallel_tool_calls is not None:
         body["parallel_tool_calls"] = request.parallel_tool_calls
     return body
+
+
+def _hosted_choice(request: ModelRequest, kind: str) -> dict[str, Any]:
+    """Any of the servers, where a tool of MCP must be used: the API wants to know which."""
+    if kind != "mcp":
+        return {"type": kind}
+    labels = [tool.settings.get("server_label") for tool in request.hosted_tools if tool.kind == kind]
+    servers = [{"type": kind, "server_label": label} for label in labels]
+    return {"type": "allowed_tools", "mode": "required", "tools": servers}
 
 
 def _function(tool: FunctionTool) -> dict[str, Any]:

@@ -4,7 +4,7 @@
 calls it, whether the provider keeps it, and its output items as they came.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from supercompat.client_adapters.openai_wire import json_values as json
@@ -85,13 +85,19 @@ def _by_value(item: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in item.items() if k != "id" or item.get("type") != "function_call"}
 
 
-def text_of(item: Mapping[str, Any]) -> str:
-    """What a message says."""
+def parts_of(item: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The parts of a message, whose content some servers give as a text."""
     content = item.get("content")
     if isinstance(content, str):
-        return content
-    parts = map(json.an_object, json.a_list(content))
-    return "".join(json.a_text(part.get("text")) or json.a_text(part.get("refusal")) for part in parts)
+        content = [{"type": "output_text", "text": content}]
+    yield from map(json.an_object, json.a_list(content))
+
+
+def text_of(item: Mapping[str, Any]) -> str:
+    """What a message says."""
+    return "".join(
+        json.a_text(part.get("text")) or json.a_text(part.get("refusal")) for part in parts_of(item)
+    )
 
 
 def _callable(item: dict[str, Any], calls: Mapping[str, ToolCall]) -> dict[str, Any]:

@@ -19,18 +19,23 @@ class FrameReader:
     def __init__(self) -> None:
         self.count = 0
         self.done = False
-        self._rest = b""
+        # An image in one event comes in many blocks: they are joined once.
+        self._rest: list[bytes] = []
         self._data: list[bytes] = []
 
     def read(self, block: bytes) -> Iterator[bytes]:
         """The data of each event that is complete now; not that of the last, `[DONE]`."""
-        *lines, self._rest = (self._rest + block).split(b"\n")
+        self._rest.append(block)
+        if b"\n" not in block:
+            return
+        *lines, rest = b"".join(self._rest).split(b"\n")
+        self._rest = [rest]
         for line in lines:
             yield from self._read_line(line.removesuffix(b"\r"))
 
     def finish(self) -> Iterator[bytes]:
         """The data of an event that the end of the stream cut off from its empty line."""
-        yield from self._read_line(self._rest)
+        yield from self._read_line(b"".join(self._rest))
         yield from self._read_line(b"")
 
     def _read_line(self, line: bytes) -> Iterator[bytes]:

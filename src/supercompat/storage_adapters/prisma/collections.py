@@ -4,6 +4,7 @@ Who writes a row locks Prisma's first, and reads the side row once it has the lo
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from time import time
 from typing import Any, Final, Generic, TypeVar
@@ -54,10 +55,13 @@ class PrismaCollection(Generic[R]):
         self._add(rows, again=False)
 
     def put(self, row: Row[R]) -> bool:
-        if not self._change(row.object.id, self._kind.write(row, is_new=False)):
-            return False
-        self._put_side(row)
-        return True
+        before = self.get(row.object.id)
+        # What Node has in the columns that do not change may be more than is shown.
+        return before is not None and self._store(row, self._values(before))
+
+    def rewrite(self, row: Row[R]) -> bool:
+        """`put` of a row that was made here."""
+        return self._store(row, {})
 
     def delete(self, id: str) -> bool:
         if not self._connection.execute(_delete(self._kind.table), {"named": id}).rowcount:
@@ -67,6 +71,10 @@ class PrismaCollection(Generic[R]):
 
     def page(self, query: PageQuery) -> Page[Row[R]]:
         kind = self._kind
+        if set(query.where) == {"run_id"}:
+            # Prisma's tables have indexes by thread.
+            found = self._connection.execute(_thread_of(self._kinds), {"named": query.where["run_id"]})
+            query = replace(query, where={**query.where, "thread_id": found.scalar() or ""})
         found, more = read_page(self._connection, kind.view, kind.columns, PROJECT, query)
         return Page([kind.read(columns) for columns in found], more)
 
@@ -81,18 +89,17 @@ class PrismaCollection(Generic[R]):
             self._connection.execute(statement, [self._new(row) for row in rows])
             self._connection.execute(_put_side(self._kind.side), [self._side(row) for row in rows])
 
-    def _check_filled(self) -> None:
+    def _check_filled(self, advice: str = "Let your own application make it, or let it be NULL.") -> None:
         """Make sure that rows can be made.
 
         Raises:
-            StorageError: they can't.
+            StorageError: they can't; the message ends with the advice.
         """
         name = self._kind.table.name
         unfilled = [column for table, column in self._kinds.tables.flavour.unfilled if table == name]
         if unfilled:
             raise StorageError(
-                f"No {name.lower()} can be made here, for nobody knows what belongs in {', '.join(unfilled)}. Let your "
-                "own application make it, or let the column take NULL."
+                f"No {name.lower()} can be made here: nobody knows what belongs in {', '.join(unfilled)}. {advice}"
             )
 
     def _new(self, row: Row[R]) -> dict[str, Any]:
@@ -108,6 +115,19 @@ class PrismaCollection(Generic[R]):
     def _side(self, row: Row[R]) -> dict[str, Any]:
         """The values of the side row."""
         return self._kind.write_side(row)
+
+    def _values(self, row: Row[R]) -> dict[str, Any]:
+        """What may be written of a row that is there."""
+        return self._kind.write(row, is_new=False)
+
+    def _store(self, row: Row[R], written: Mapping[str, Any]) -> bool:
+        """Write what is another than `written`, by column."""
+        values = self._values(row)
+        changed = {name: value for name, value in values.items() if written.get(name, ...) != value}
+        if not self._change(row.object.id, changed):
+            return False
+        self._put_side(row)
+        return True
 
     def _put_side(self, row: Row[R]) -> None:
         self._connection.execute(_put_side(self._kind.side), self._side(row))
@@ -127,9 +147,6 @@ class PrismaCollection(Generic[R]):
 class PrismaAssistants(PrismaCollection[Assistant]):
     """The assistants."""
 
-    def put(self, row: Row[Assistant]) -> bool:
-        return self.get(row.object.id) is not None and super().put(row)
-
     def delete(self, id: str) -> bool:
         """One that anything refers to is hidden, for Prisma's keys would take that along."""
         row = self.get(id)
@@ -147,7 +164,7 @@ class PrismaAssistants(PrismaCollection[Assistant]):
         Raises:
             StorageError: assistants can't be made here.
         """
-        self._check_filled()
+        self._check_filled("Name the thread's assistant in its metadata, as 'assistantId'.")
         flavour = self._kinds.tables.flavour
         values: dict[str, Any] = {"id": PLACEHOLDER, "updatedAt": self._kinds.tables.now}
         values |= {name: {} if name == "metadata" else "" for name in flavour.required}
@@ -198,6 +215,12 @@ class PrismaThreads(PrismaCollection[Thread]):
 @cache
 def _get(kind: Kind[Any]) -> sa.Select[Any]:
     return sa.select(*(kind.view.c[name] for name in kind.columns)).where(kind.view.c.id == _NAMED)
+
+
+@cache
+def _thread_of(kinds: Kinds) -> sa.Select[Any]:
+    runs = kinds.tables.runs
+    return sa.select(runs.c.threadId).where(runs.c.id == _NAMED)
 
 
 @cache

@@ -32,6 +32,7 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 #: What some have.
 OF_ASSISTANT: Final = ("modelSlug", "model", "instructions", "name", "description", "metadata")
 OF_RUN: Final = ("truncationStrategy", "responseFormat")
+_SOME_HAVE: Final = {"Assistant": OF_ASSISTANT, "Run": OF_RUN}
 
 #: The labels that are written, of the columns that are enums.
 LABELS: Final[Mapping[tuple[str, str], frozenset[str]]] = {
@@ -45,6 +46,13 @@ LABELS: Final[Mapping[tuple[str, str], frozenset[str]]] = {
     ),
     ("RunStep", "type"): frozenset({"MESSAGE_CREATION", "TOOL_CALLS"}),
     ("RunStep", "status"): frozenset({"IN_PROGRESS", "CANCELLED", "FAILED", "COMPLETED", "EXPIRED"}),
+}
+
+#: The columns that are NULL at times.
+NULLED: Final[Mapping[str, tuple[str, ...]]] = {
+    "Message": ("assistantId", "runId", "completedAt", "incompleteAt", "incompleteDetails", "toolCalls"),
+    "Run": ("requiredAction", "lastError", "startedAt", "cancelledAt", "failedAt", "completedAt", "usage"),
+    "RunStep": ("lastError", "expiredAt", "cancelledAt", "failedAt", "completedAt", "usage"),
 }
 
 #: Whose rows every run makes.
@@ -152,6 +160,14 @@ def _check_writable(found: Found) -> None:
             f"Enums of the Prisma schema that supercompat documents are not whole: {'; '.join(lacking)}. Add what is "
             "missing to the application's schema."
         )
+    strict = [
+        f'"{table}"."{name}"'
+        for table, columns in NULLED.items()
+        for name in columns
+        if not found[table][name].takes_null
+    ]
+    if strict:
+        raise SchemaError(f"Columns of the Prisma schema have to take NULL, and do not: {', '.join(strict)}.")
     if unfilled := [name for _, name in _unfilled(found, OF_RUNS)]:
         raise SchemaError(
             f"Nobody here knows what belongs in {', '.join(unfilled)}, and no run can be made without it. Let further "
@@ -160,14 +176,10 @@ def _check_writable(found: Found) -> None:
 
 
 def _unfilled(found: Found, tables: Sequence[str]) -> Iterator[tuple[str, str]]:
-    known = {*OF_ASSISTANT, *OF_RUN}
     for table in tables:
+        known = {*COLUMNS[table], *_SOME_HAVE.get(table, ())}
         for name, column in found[table].items():
-            if (
-                name not in COLUMNS[table]
-                and name not in known
-                and not (column.takes_null or column.is_filled)
-            ):
+            if name not in known and not column.takes_null and not column.is_filled:
                 yield table, f'"{table}"."{name}"'
 
 

@@ -21,15 +21,6 @@ from supercompat.wire.objects import Message, RunStep, StepCall, ToolCallsDetail
 class PrismaMessages(PrismaCollection[Message]):
     """The messages."""
 
-    def put(self, row: Row[Message]) -> bool:
-        values = self._kind.write(row, is_new=False)
-        # It can be changed while the message is written, by us and by Node.
-        del values["metadata"]
-        if not self._change(row.object.id, values):
-            return False
-        self._put_side(row)
-        return True
-
     def put_metadata(self, id: str, metadata: Mapping[str, str]) -> bool:
         if not self.lock(id):
             return False
@@ -63,6 +54,10 @@ class PrismaMessages(PrismaCollection[Message]):
             )
         self._change(id, values)
 
+    def _values(self, row: Row[Message]) -> dict[str, Any]:
+        # The metadata can be changed while the message is written, by us and by Node.
+        return {name: value for name, value in super()._values(row).items() if name != "metadata"}
+
     def _side(self, row: Row[Message]) -> dict[str, Any]:
         return {**super()._side(row), "thread_id": row.object.thread_id}
 
@@ -79,17 +74,17 @@ class PrismaSteps(PrismaCollection[RunStep]):
         self._names_calls = names_calls
         self._messages = PrismaMessages(connection, kinds, kinds.messages)
 
-    def put(self, row: Row[RunStep]) -> bool:
-        if not super().put(row):
-            return False
-        self._carry(row)
-        return True
-
     def delete(self, id: str) -> bool:
         carrier = self._carrier(id)
         if carrier is not None:
             self._forget(*carrier)
         return super().delete(id)
+
+    def _store(self, row: Row[RunStep], written: Mapping[str, Any]) -> bool:
+        if not super()._store(row, written):
+            return False
+        self._carry(row)
+        return True
 
     def _add(self, rows: Sequence[Row[RunStep]], *, again: bool) -> None:
         super()._add(rows, again=again)
@@ -101,7 +96,7 @@ class PrismaSteps(PrismaCollection[RunStep]):
 
     def _change(self, id: str, values: Mapping[str, Any]) -> bool:
         expired = {"expiredAt": sa.cast(sa.func.extract("epoch", sa.func.now()), sa.Integer)}
-        return super()._change(id, {**values, **(expired if values["status"] == "EXPIRED" else {})})
+        return super()._change(id, {**values, **(expired if values.get("status") == "EXPIRED" else {})})
 
     def _place(self, row: Row[RunStep]) -> int | None:
         """The moment of the message that a tool step follows, of the thread's newest one if that is gone."""

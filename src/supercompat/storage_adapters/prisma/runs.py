@@ -5,7 +5,6 @@ when it gave tool outputs. Nobody here takes such a run over. It locks its threa
 `expiresAt` is over, for then whoever comes across it ends it.
 """
 
-import json
 from collections.abc import Collection as Some
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,6 +13,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from supercompat.errors import ActiveRunError
 from supercompat.storage_adapters.prisma.collections import (
     ACTIVE,
     PROJECT,
@@ -32,6 +32,9 @@ from supercompat.wire.objects import ACTIVE_STATUSES, Message, Run
 
 #: Of a side row whose run was ended by somebody else.
 LEFT: Final = "left"
+
+#: The states that a run leaves by itself.
+UNENDED: Final = {*ACTIVE_STATUSES, "enqueued"}
 
 
 class PrismaRuns:
@@ -79,7 +82,7 @@ class PrismaRuns:
             winner = self.active(run.thread_id)
             if winner is not None:
                 return winner
-            self._connection.execute(_LEAVE, {"of_thread": run.thread_id, "left": LEFT})
+            self._leave(run.thread_id)
         self._rows.insert(row)
         self._threads.take_assistant(run.thread_id, run.assistant_id)
         self._messages.insert(*messages)
@@ -104,12 +107,30 @@ class PrismaRuns:
             return False
         if stored.fence > row.fence:
             return False
-        self._rows.change(row, last_written=values["side_metadata"])
+        if row.status in ACTIVE_STATUSES and values["side_status"] not in ACTIVE_STATUSES:
+            self._take_on(row)
+        self._rows.change(row, was_active=stored.status in UNENDED)
         self._tell(row.object.id)
         self._write(parts or Parts())
         if stored.status in ACTIVE_STATUSES and row.object.status not in ACTIVE_STATUSES:
             self._promote(row.object.thread_id)
         return True
+
+    def _take_on(self, row: RunRow) -> None:
+        """Make room for a run that Node has made, or has taken on, among those that are carried out here.
+
+        Raises:
+            ActiveRunError: the thread has one of these.
+        """
+        thread_id = row.object.thread_id
+        other = self._connection.execute(_ours(self._kinds), {"of_thread": thread_id}).scalar()
+        if other is not None:
+            raise ActiveRunError(thread_id, other)
+        self._leave(thread_id)
+
+    def _leave(self, thread_id: str) -> None:
+        """Note that the thread's runs that were carried out here were ended by Node: none is active."""
+        self._connection.execute(_LEAVE, {"of_thread": thread_id, "left": LEFT})
 
     def put_parts(self, row: RunRow, parts: Parts) -> bool:
         stored = self.get(row.object.id, lock=True)
@@ -152,11 +173,12 @@ class PrismaRuns:
         self._connection.execute(_RELEASE, {"of_owner": owner})
 
     def _promote(self, thread_id: str) -> None:
-        """Let the next run in line be active."""
+        """Let the next run in line be active, unless Node has begun one meanwhile."""
         while True:
             oldest = self._connection.execute(_next(self._kinds.tables), {"of_thread": thread_id}).scalar()
-            if oldest is None:
+            if oldest is None or self.active(thread_id) is not None:
                 return None
+            self._leave(thread_id)
             # It may have ended in between, or have been promoted.
             self._rows.lock(oldest)
             if self._connection.execute(_PROMOTE, {"named": oldest}).rowcount:
@@ -165,8 +187,7 @@ class PrismaRuns:
     def _promote_stranded(self) -> None:
         """The same, for runs in line behind one that Node has ended."""
         for thread_id in self._connection.execute(_WITH_LINES).scalars().all():
-            if self._threads.lock(thread_id) and self.active(thread_id) is None:
-                self._connection.execute(_LEAVE, {"of_thread": thread_id, "left": LEFT})
+            if self._threads.lock(thread_id):
                 self._promote(thread_id)
 
     def _tell(self, run_id: str) -> None:
@@ -177,9 +198,9 @@ class PrismaRuns:
         self._messages.add_again(parts.new_messages)
         self._steps.add_again(parts.new_steps)
         for message in parts.messages:
-            self._messages.put(message)
+            self._messages.rewrite(message)
         for step in parts.steps:
-            self._steps.put(step)
+            self._steps.rewrite(step)
 
 
 class _RunRows(PrismaCollection[Run]):
@@ -194,14 +215,14 @@ class _RunRows(PrismaCollection[Run]):
         found = self._connection.execute(sa.select(*columns).where(view.c.id == id)).first()
         return None if found is None else self._kind.named(found)
 
-    def change(self, row: RunRow, *, last_written: str | None) -> None:
+    def change(self, row: RunRow, *, was_active: bool) -> None:
         """Write a new state.
 
         Args:
-            last_written: the metadata as we last wrote it. What Node made of it since stays.
+            was_active: whether it was not at rest. Nobody here changes the metadata then, and Node's stays.
         """
         values = self._kind.write(row, is_new=False)
-        if last_written == _metadata(row.object):
+        if was_active:
             del values["metadata"]
         self._change(row.object.id, values)
         self._put_side(row)
@@ -212,15 +233,10 @@ class _RunRows(PrismaCollection[Run]):
             **super()._side(row),
             "thread_id": row.object.thread_id,
             "status": row.status,
-            "metadata": _metadata(row.object),
             "owner": row.owner,
             "lease_until": row.lease_until,
             "fence": row.fence,
         }
-
-
-def _metadata(run: Run) -> str:
-    return json.dumps(run.metadata, sort_keys=True)
 
 
 # Statements, built once
@@ -239,6 +255,15 @@ def _is_active(status: sa.ColumnElement[str], written: sa.ColumnElement[str]) ->
     # To Node a run that stands in line is queued.
     stands_in_line = sa.and_(status == "QUEUED", written.is_not_distinct_from("enqueued"))
     return sa.and_(status.in_(ACTIVE), sa.not_(stands_in_line))
+
+
+@cache
+def _ours(kinds: Kinds) -> sa.Select[Any]:
+    view = kinds.runs.view
+    of_thread = view.c.thread_id == sa.bindparam("of_thread")
+    return sa.select(view.c.id).where(
+        of_thread, view.c.status.in_(ACTIVE), view.c.side_status.in_(ACTIVE_STATUSES)
+    )
 
 
 @cache
@@ -271,7 +296,7 @@ def _next(of: PrismaTables) -> sa.Select[Any]:
 _SIDE: Final = f"{SCHEMA}.{side_runs.name}"
 _ENQUEUED: Final = sa.text(f"{_SIDE}.{ENQUEUED_RUN}")
 _CLAIMABLE: Final = sa.text(f"{_SIDE}.{CLAIMABLE_RUN}")
-_UNENDED: Final = sa.text(f"{_SIDE}.{ACTIVE_RUN}")
+_OF_ACTIVE: Final = sa.text(f"{_SIDE}.{ACTIVE_RUN}")
 
 _PROMOTE: Final = (
     sa.update(side_runs)
@@ -306,7 +331,7 @@ def _claimable(of: PrismaTables) -> sa.Select[Any]:
         sa.select(side.c.id)
         .join_from(side, runs, runs.c.id == of.id_of(side))
         .where(
-            _UNENDED,
+            _OF_ACTIVE,
             sa.or_(is_claimable, is_waiting),
             # What Node has taken on is Node's.
             sa.func.upper(side.c.status) == sa.cast(runs.c.status, sa.Text),

@@ -135,8 +135,6 @@ side_runs: Final = _side(
     sa.Column("thread_id", sa.Text, nullable=False),
     # As we last wrote it. Where Prisma's row says something else, Node has taken the run on.
     sa.Column("status", sa.Text, nullable=False),
-    # Likewise, as JSON.
-    sa.Column("metadata", sa.Text, nullable=False),
     sa.Column("owner", sa.Text),
     sa.Column("lease_until", sa.Double, nullable=False),
     sa.Column("fence", sa.BigInteger, nullable=False),

@@ -31,6 +31,9 @@ GOING: Final = {"57P01", "57P02", "57P03"}
 ABSENCE: Final = 5.0
 
 
+LOST_IN_COMMIT: Final = "the connection was lost during a commit, which may have succeeded or not"
+
+
 class Attempts:
     """The attempts at one transaction.
 
@@ -110,15 +113,18 @@ def translated(error: Exception, engine: AsyncEngine | sa.Engine, stage: Stage =
     # The details quote what is stored.
     primary = getattr(getattr(cause, "diag", None), "message_primary", None)
     text = " ".join((primary or str(cause)).split())
+    outline = None
     if stage == "commit" and _is_lost(error):
-        text = f"the connection was lost during a commit, which may have succeeded or not: {text}"
-    return StorageError(f"{place(engine.url)}: {text.rstrip('.')}.")
+        text = f"{LOST_IN_COMMIT}: {text}"
+        outline = f"The database can't be used: {LOST_IN_COMMIT}."
+    return StorageError(f"{place(engine.url)}: {text.rstrip('.')}.", outline=outline)
 
 
 def exhausted(engine: AsyncEngine | sa.Engine) -> StorageError:
     """No connection came free."""
     return StorageError(
-        f"{place(engine.url)}: all connections of the pool were in use for too long; raise pool_size or pool_timeout."
+        f"{place(engine.url)}: all connections of the pool were in use for too long; raise pool_size or pool_timeout.",
+        outline="All connections to the database were in use for too long.",
     )
 
 

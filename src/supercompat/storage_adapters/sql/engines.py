@@ -63,6 +63,12 @@ def from_url(
         MissingExtraError: the driver is not installed.
     """
     url = parse(text)
+    if "schema" in url.query:
+        raise ConfigurationError(
+            "'schema' in a URL is a word of Prisma's. For tables that Prisma made there are PrismaStorageAdapter, "
+            "'supercompat db … --prisma' and 'supercompat import --from-prisma'. Our own are in the schema that "
+            "schema=, or --schema, names."
+        )
     given: dict[str, Any] = {"hide_parameters": True, **options}
     if "poolclass" not in given:
         given = {**POOL, **given}

@@ -63,6 +63,7 @@ class SQLiteConnection:
             self._closing.close()
 
     def _connect(self, path: Path | None, timeout: float) -> sa.Connection:
+        is_new = path is not None and not path.exists()
         # With no isolation level the driver leaves the beginning of transactions to us.
         driver = sqlite3.connect(
             ":memory:" if path is None else path,
@@ -72,6 +73,10 @@ class SQLiteConnection:
         )
         self._closing.callback(driver.close)
         if path is not None:
+            if is_new:
+                # It will have conversations in it. SQLite's files beside it get its mode; some file systems have none.
+                with suppress(OSError):
+                    path.chmod(0o600)
             _use_wal(driver, timeout)
             driver.execute("PRAGMA synchronous = NORMAL")
         connection = self._closing.enter_context(_engine(driver).connect())
