@@ -6,6 +6,7 @@ import pytest
 
 from supercompat.testing import call, error, image_generation, reasoning, text, tool_calls
 from tests.responses.conftest import MakeTalk, Talk
+from tests.responses.raw_events import EventServer, answered, done, message
 
 ADD: dict[str, Any] = {"type": "function", "function": {"name": "add"}}
 THINK = reasoning("Hm.") + text("Wait. ") + tool_calls(call("add", "{}"))
@@ -121,3 +122,17 @@ def test_what_is_kept_is_named(talk: MakeTalk) -> None:
     run = asked.submit(run, text("Done."), add="1")
     assert run.status == "completed", run.last_error
     assert kinds(asked) == ["message", "reasoning", "item_reference", "function_call", "function_call_output"]
+
+
+def test_an_answer_that_says_it_is_not_kept(talk: MakeTalk) -> None:
+    """Whatever was asked for: of some organizations nothing is."""
+    thought: dict[str, Any] = {"id": "rs_1", "type": "reasoning", "summary": []}
+    called = {"id": "fc_1", "type": "function_call", "call_id": "call_1", "name": "add", "arguments": "{}"}
+    first = answered(done(0, thought), done(1, called), store=False)
+    with EventServer(first, answered(done(0, message("Done.")))) as server:
+        asked = talk(server=server, how={"store": True}, tools=[ADD])
+        run = asked.submit(asked.run_as_scripted(), add="1")
+    assert run.status == "completed"
+    assert "previous_response_id" not in asked.asked[-1]
+    assert kinds(asked) == ["message", "function_call", "function_call_output"]
+    assert not any("id" in item for item in reminded_of(asked))
