@@ -1,4 +1,4 @@
-"""A run that is cancelled in mid answer: the provider is hung up on, and what it said is kept. Needs no key.
+"""A run that is cancelled in the middle of its answer: the text so far is kept. Needs no key.
 
 python examples/cancel.py
 """

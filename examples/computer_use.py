@@ -1,4 +1,4 @@
-"""An assistant that uses a computer of yours: it says what to do, and is shown the screen. Needs OPENAI_API_KEY.
+"""An assistant that uses your computer: it says what to do and is shown the screen. Needs OPENAI_API_KEY.
 
 python examples/computer_use.py
 """

@@ -1,4 +1,4 @@
-"""A provider that drops the line in mid answer: the run fails and says why, and the thread is free. Needs no key.
+"""A provider that drops the connection: the run fails and says why, and the thread is free again. Needs no key.
 
 python examples/dropped_line.py
 """

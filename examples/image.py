@@ -1,4 +1,4 @@
-"""A message with an image in it, and what the provider is sent of it. Needs no key.
+"""A message with an image, and what the provider receives. Needs no key.
 
 python examples/image.py
 """

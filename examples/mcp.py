@@ -1,4 +1,4 @@
-"""An assistant that uses the tools of an MCP server, which OpenAI calls by itself. Needs OPENAI_API_KEY.
+"""An assistant that uses the tools of an MCP server, which OpenAI calls itself. Needs OPENAI_API_KEY.
 
 python examples/mcp.py
 """

@@ -1,4 +1,4 @@
-"""Tool outputs that are not those that were asked for: refused, and the run waits on. Needs no key.
+"""Tool outputs other than those asked for are refused, and the run keeps waiting. Needs no key.
 
 python examples/missing_output.py
 """

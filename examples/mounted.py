@@ -1,4 +1,4 @@
-"""The API inside one's own web application, beside its own pages and behind its own login. Needs a Groq key.
+"""The API inside your own web application, next to its pages and behind its login. Needs a Groq key.
 
 GROQ_API_KEY=… uvicorn --app-dir examples mounted:app
 

@@ -1,4 +1,4 @@
-"""How an application that speaks the Assistants API is tested without a provider, a key or a network.
+"""How to test an application that uses the Assistants API without a provider, a key or a network.
 
 pytest examples/own_tests.py
 """

@@ -1,8 +1,8 @@
-"""A librarian answers two questions in one thread. Needs a key of Groq in GROQ_API_KEY.
+"""A librarian answers two questions in one thread. Needs GROQ_API_KEY.
 
     python examples/quickstart.py
 
-What was said is kept in assistants.db, in the folder from which the program is started.
+The conversation is kept in assistants.db, in the working directory.
 """
 
 from groq import Groq

@@ -1,4 +1,4 @@
-"""A run's stream whose connection breaks again and again, and loses no word. Needs a server: `supercompat serve`.
+"""A run's stream whose connection keeps breaking, without losing a word. Needs a server: `supercompat serve`.
 
 python examples/resumed_stream.py http://127.0.0.1:8000
 """

@@ -83,8 +83,7 @@ class AzureOpenAIClientAdapter(OpenAIClientAdapter):
     """Answers with an `openai.AzureOpenAI` or `AsyncAzureOpenAI`. A model's name is that of a deployment.
 
     Args:
-        client: used as it is: its key or token, endpoint, timeouts and retries apply, and it is
-            never closed.
+        client: used as it is: its key or token, endpoint, timeouts and retries apply, and it is never closed.
         context_window: as for `OpenAIClientAdapter`: deployments often have names that say nothing of their model.
 
     Raises:
