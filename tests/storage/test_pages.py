@@ -28,6 +28,8 @@ many_examples = settings(
 orders = st.sampled_from(["asc", "desc"])
 # Whether a message, of those stored one after the other, belongs to the thread that is listed.
 threads = st.lists(st.sampled_from([True, True, False]), max_size=12)
+# A place among them, whatever their number; None for no cursor.
+places = st.none() | st.integers(0, 11)
 
 
 def sliced(listed: list[str], query: PageQuery) -> tuple[list[str], bool]:
@@ -55,15 +57,22 @@ def page(store: Store, query: PageQuery) -> Any:
     return store.transact(lambda tx: tx.messages.page(query))
 
 
-@given(here=threads, order=orders, limit=st.none() | st.integers(1, 12), data=st.data())
+@given(here=threads, order=orders, limit=st.none() | st.integers(1, 12), after=places, before=places)
 @many_examples
 async def test_any_page_is_a_slice(
-    adapter: StorageAdapter, here: list[bool], order: Any, limit: int | None, data: st.DataObject
+    adapter: StorageAdapter,
+    here: list[bool],
+    order: Any,
+    limit: int | None,
+    after: int | None,
+    before: int | None,
 ) -> None:
     store = adapter.open(project=next(projects))
     listed = await store.transact(filling(here))
-    cursors = st.none() | (st.sampled_from(listed) if listed else st.nothing())
-    query = PageQuery(HERE, order, limit, data.draw(cursors), data.draw(cursors))
+    cursors = [
+        listed[place % len(listed)] if listed and place is not None else None for place in (after, before)
+    ]
+    query = PageQuery(HERE, order, limit, *cursors)
     found = await page(store, query)
     assert (ids(found.rows), found.has_more) == sliced(listed, query)
     await store.aclose()

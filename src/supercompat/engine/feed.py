@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass, field, replace
-from io import StringIO
+from io import SEEK_END, StringIO
 from typing import NamedTuple
 
 from supercompat.engine.told import Mark, Told, mark_of
@@ -13,6 +13,9 @@ from supercompat.wire.events import DONE, AssistantEvent, Piece
 
 #: Bytes of encoded deltas that a feed keeps as they were published. What is older is merged.
 CAPACITY = 256 * 1024
+
+#: Characters of merged deltas that a reader gets at once. What it has not taken yet is held for it alone.
+LONGEST = 16 * 1024
 
 
 class Cursor(NamedTuple):
@@ -35,14 +38,16 @@ class Feed:
 
     A reader is a cursor, so that a slow one, or one that leaves, costs the others nothing, and an event is encoded
     once however many read it. Text is kept for good, but the deltas that brought it only up to `capacity`: a reader
-    that is further behind gets one delta with all that it lacks of a part, which the delta rules allow (section 3).
+    that is further behind gets fewer and longer deltas, which the delta rules allow (section 3).
 
     Args:
         capacity: in bytes.
+        longest: the length of a merged delta, in characters.
     """
 
-    def __init__(self, capacity: int = CAPACITY) -> None:
+    def __init__(self, capacity: int = CAPACITY, longest: int = LONGEST) -> None:
         self._capacity = capacity
+        self._longest = longest
         self._entries: list[_Firm | _Stretch] = []
         # The ordinal of each entry's first event.
         self._ordinals: list[int] = []
@@ -107,7 +112,7 @@ class Feed:
         """What follows, nothing if it was told before, and the place behind it."""
         entry = self._entries[bisect_right(self._ordinals, cursor.ordinal) - 1]
         if isinstance(entry, _Stretch):
-            return entry.read(cursor, told)
+            return entry.read(cursor, told, self._longest)
         frame = entry.frame
         if told is not None:
             frame = b"" if told.knows(entry.mark) else told.note(entry.mark, frame)
@@ -181,8 +186,9 @@ class _Stretch:
         self.text.write(text)
         return len(frame)
 
-    def read(self, cursor: Cursor, told: Told | None) -> tuple[bytes, Cursor]:
-        """The next delta; where it was merged, all that was merged and is new for the reader."""
+    def read(self, cursor: Cursor, told: Told | None, longest: int) -> tuple[bytes, Cursor]:
+        """The next delta; where it was merged, what was merged and is new for the reader, but no more than
+        `longest` at once."""
         place = cursor.ordinal - self.first
         had = cursor.characters - self.begin if place else 0
         known = 0 if told is None else max(told.characters(*self.opening.part) - self.begin - had, 0)
@@ -192,8 +198,11 @@ class _Stretch:
             piece = replace(self.opening, text=text[known:], first=False)
         else:
             self.text.seek(had)
-            text = self.text.read()
-            behind = Cursor(self.first + self.merged, self.begin + had + len(text))
+            # A place between merged deltas tells that some of their text is to come.
+            text = self.text.read(longest if self.merged > 1 else None)
+            end = self.text.seek(0, SEEK_END)
+            ordinal = self.first + (1 if had + len(text) < end else self.merged)
+            behind = Cursor(ordinal, self.begin + had + len(text))
             first = self.opening.first and not place and not known
             piece, frame = replace(self.opening, text=text[known:], first=first), b""
         if told is not None and not piece.text:

@@ -355,8 +355,9 @@ def _answer(tx: Transaction, run: Run, body: SubmitToolOutputs, now: int) -> tup
     newest: Sequence[Row[RunStep]] = tx.steps.page(PageQuery({"run_id": run.id}, limit=1)).rows
     if newest[0].object.status != "in_progress":
         newest = tx.steps.page(PageQuery({"run_id": run.id}, limit=None)).rows
-    row = next(row for row in newest if row.object.status == "in_progress")
-    assert isinstance(row.object.step_details, ToolCallsDetails)
+    row = next((row for row in newest if row.object.status == "in_progress"), None)
+    if row is None or not isinstance(row.object.step_details, ToolCallsDetails):
+        raise RequestError(f"No step of run {run.id} is waiting for tool outputs.")
     calls = [
         call.changed(function=call.function.changed(output=outputs[call.id]))
         if isinstance(call, StepCall) and call.id in outputs

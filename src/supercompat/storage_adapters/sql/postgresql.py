@@ -86,7 +86,7 @@ class PostgreSQLDatabase:
         try:
             async with engine.begin() as connection:
                 return await connection.run_sync(work)
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, OSError, TypeError) as error:
             raise translated(error, engine) from error
         finally:
             if self._source.is_ours:
