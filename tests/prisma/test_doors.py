@@ -1,8 +1,13 @@
 """Other ways to Prisma's tables than psycopg and a synchronous client in the same process."""
 
+import asyncio
+from typing import Any
+
 import openai
 import pytest
+import sqlalchemy as sa
 from openai import OpenAI
+from sqlalchemy import event
 
 from supercompat import Options, PrismaStorageAdapter, SQLAlchemyStorageAdapter, asgi_app, async_supercompat
 from supercompat.errors import ConfigurationError
@@ -81,6 +86,23 @@ def test_what_prisma_s_urls_say(said: str, meant: set[str]) -> None:
     shown = repr(PrismaStorageAdapter(f"postgresql://u:hidden@host/db?{said}"))
     assert set(shown.partition("?")[2].removesuffix("')").split("&")) - {""} == meant
     assert "hidden" not in shown
+
+
+def test_behind_a_pooler_whatever_else_is_given(url: str) -> None:
+    """Nothing is prepared."""
+    storage = PrismaStorageAdapter(f"{url}?pgbouncer=true", connect_args={"application_name": "mine"})
+    connected: list[Any] = []
+
+    def remember(connection: Any, record: object) -> None:
+        driver = connection.driver_connection
+        connected.append((driver.prepare_threshold, driver.info.get_parameters()["application_name"]))
+
+    event.listen(sa.Pool, "connect", remember)
+    try:
+        asyncio.run(storage.current())
+    finally:
+        event.remove(sa.Pool, "connect", remember)
+    assert connected == [(None, "mine")]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """`PrismaStorageAdapter`: what it is given."""
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
@@ -54,7 +55,7 @@ class PrismaStorageAdapter:
             urls.for_driver(parsed).render_as_string(hide_password=False),
             statement_timeout=statement_timeout,
             lock_timeout=lock_timeout,
-            options={**urls.pool_options(parsed), **engine_options},
+            options=_merged(urls.pool_options(parsed), engine_options),
         )
         layout = PrismaLayout(schema or urls.schema_of(parsed), names_calls=tool_calls_in_metadata)
         self._database = PostgreSQLDatabase(source, layout)
@@ -94,3 +95,9 @@ class PrismaStorageAdapter:
 
     def __repr__(self) -> str:
         return f"PrismaStorageAdapter({self._database.shown})"
+
+
+def _merged(said: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the URL says to the pool, and what the user gives beside it, which wins."""
+    connection = {**said.get("connect_args", {}), **given.get("connect_args", {})}
+    return {**said, **given, **({"connect_args": connection} if connection else {})}
