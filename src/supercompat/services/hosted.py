@@ -63,9 +63,8 @@ def _asks_for_any(tools: Sequence[Tool], choice: object) -> bool:
 
 def _unserved(what: str, param: str) -> RequestError:
     return RequestError(
-        f"Unsupported value: '{what}'. The run adapter carries out functions only, or no such tool for this model. "
-        'ResponsesRunAdapter(), of a server the setting run_adapter = "responses", has the tools that a provider '
-        "carries out by itself.",
+        f"Unsupported value: '{what}'. This run adapter supports only functions, or not this tool with this model. "
+        'For hosted tools use ResponsesRunAdapter(), or on a server the setting run_adapter = "responses".',
         param=param,
         code="unsupported_value",
     )
