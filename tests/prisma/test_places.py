@@ -172,7 +172,7 @@ def test_a_role_that_may_not_make_the_side_tables(
     assert asyncio.run(metadata(adapter, "thread_1")) is None
     capsys.readouterr()
     assert main([*command, theirs]) == 0
-    assert f"of revision {RELEASE.head} already" in capsys.readouterr().out
+    assert f"already had revision {RELEASE.head}" in capsys.readouterr().out
     execute(empty_postgres_url, f'REVOKE SELECT ON "Thread" FROM {role}')
     with pytest.raises(StorageError, match="permission denied for table Thread"):
         asyncio.run(metadata(adapter, "thread_1"))
