@@ -64,7 +64,7 @@ format: $(VENV)/.dev
 ## conformance: the score against the Assistants API's checklist, and the table in README.md that shows it
 .PHONY: conformance
 conformance: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -m "not slow" --conformance --conformance-json conformance.json
+	$(BIN)/python -m pytest -q -m "not slow" --conformance --conformance-json=conformance.json
 	$(BIN)/python -m tests.conformance.table conformance.json --write README.md
 
 ## bench: what supercompat adds to a run, beside the raw SDK

@@ -15,12 +15,19 @@ from tests.storage.rows import ASSISTANT
 
 #: What Prisma's tables can't keep. These tests have to fail there.
 NO_PROJECTS = "Prisma's tables know no projects"
+NO_KEYS = "nothing beside Prisma's tables holds API keys"
 NOT_WITH_PRISMA = {
     "test_projects_do_not_see_each_other": NO_PROJECTS,
     "test_what_stands_between_two_places": NO_PROJECTS,
     "test_any_page_is_a_slice": NO_PROJECTS,
     "test_a_walk_meets_every_row_once": NO_PROJECTS,
     "test_each_call_is_one_statement": "a row stands in two tables",
+    "test_the_projects_that_claim_finds_something_in": NO_PROJECTS,
+    "test_keys_come_back_in_the_order_of_creation": NO_KEYS,
+    "test_keys_are_those_of_all_projects": NO_KEYS,
+    "test_a_revoked_key_stays_revoked": NO_KEYS,
+    "test_a_key_is_found_by_one_statement": NO_KEYS,
+    "test_names_are_kept_as_they_are": NO_KEYS,
 }
 
 

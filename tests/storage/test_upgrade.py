@@ -277,7 +277,7 @@ def test_processes_upgrade_at_once(empty_url: str, revision: str | None, tmp_pat
             child.stdin.write("\n")
             child.stdin.flush()
         for child in children:
-            assert f"of revision {schema.HEAD}" in processes.output(child)
+            assert f"revision {schema.HEAD}" in processes.output(child)
 
 
 async def test_an_upgrade_waits_for_another_and_goes_on_when_that_dies(empty_postgres_url: str) -> None:
