@@ -86,7 +86,7 @@ def test_a_model_that_was_fetched_before_is_found_in_the_cache(no_model_package:
 
 
 def test_a_model_that_does_not_start_says_why(tmp_path: Path) -> None:
-    why = pytest.raises(SupercompatError, match=r"(?s)did not start.*said last:\n  \S")
+    why = pytest.raises(SupercompatError, match=r"(?s)did not start.*said last:\n +\S")
     with why, local_model(tmp_path / "nothing.gguf"):
         pytest.fail("it started")
 
