@@ -244,7 +244,7 @@ def test_the_client_is_closed_meanwhile(
     creation = pool.submit(asked.start, **asks("wait"))
     assert is_told(storage)
     client.close()
-    with pytest.raises(InternalServerError, match="closed|stopping"):
+    with pytest.raises(InternalServerError, match=r"closed|stopping"):
         creation.result(DEADLINE)
 
 
